@@ -1,0 +1,169 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// Store keeps the fleet's state durable. Save returns after the bytes are on disk:
+// all of them or none.
+type Store interface {
+	Load() ([]byte, error) // fs.ErrNotExist: a new fleet
+	Save([]byte) error
+}
+
+// Local is the fleet of one host: one voter in this process.
+type Local struct {
+	host  string
+	store Store
+	now   func() time.Time
+
+	mu      sync.Mutex // guards state and changed
+	state   State
+	changed chan struct{}
+}
+
+// OpenLocal loads the state of the single-host fleet. A state that cannot be read is
+// an error, never an empty fleet: a quarantine must not be forgotten.
+func OpenLocal(host string, store Store) (*Local, error) {
+	l := &Local{host: host, store: store, now: time.Now, changed: make(chan struct{})}
+	data, err := store.Load()
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return l, nil
+		}
+		return nil, fmt.Errorf("read fleet state: %w", err)
+	}
+	if err := json.Unmarshal(data, &l.state); err != nil {
+		return nil, fmt.Errorf("parse fleet state: %w; restore it from a backup", err)
+	}
+	if l.state.Feature > FeatureLevel {
+		return nil, fmt.Errorf("fleet state has feature level %d, this version knows %d; install the version that wrote it", l.state.Feature, FeatureLevel)
+	}
+	return l, nil
+}
+
+// propose applies a command to a copy, makes it durable and only then lets it be seen.
+func (l *Local) propose(ctx context.Context, c Command) (Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return Answer{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.At, c.Host = l.now().UTC(), l.host
+	next, err := l.state.clone()
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := next.Apply(c)
+	if answer.Denied == "" { // a refusal changes nothing worth a write
+		data, err := json.Marshal(next)
+		if err != nil {
+			return Answer{}, fmt.Errorf("encode fleet state: %w", err)
+		}
+		if err := l.store.Save(data); err != nil {
+			return Answer{}, fmt.Errorf("save fleet state: %w", err)
+		}
+		l.state = next
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+	return answer, nil
+}
+
+func (s State) clone() (State, error) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return State{}, fmt.Errorf("encode fleet state: %w", err)
+	}
+	var c State
+	return c, json.Unmarshal(data, &c)
+}
+
+// Changed is closed at the next change of state.
+func (l *Local) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// View is what the fleet says now.
+func (l *Local) View() rollout.FleetView {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.View(l.host)
+}
+
+// Orders lists the orders of one app, oldest first.
+func (l *Local) Orders(app string) []rollout.Order {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.OrdersFor(app)
+}
+
+// AskTurn asks for the permission to deploy the set. A refusal is an *rollout.EffectError
+// with FaultRetry.
+func (l *Local) AskTurn(ctx context.Context, app string, set rollout.Set) (rollout.Token, error) {
+	a, err := l.propose(ctx, Command{Ask: &Ask{App: app, Digest: set.ID.Digest, Inputs: set.ID.Inputs, Content: set.Content, Sequence: set.Sequence}})
+	return a.Token, refusal(a, err)
+}
+
+// ConfirmTurn is the point of no return. Repeating it with the same request id gives
+// the first answer again.
+func (l *Local) ConfirmTurn(ctx context.Context, app string, token rollout.Token, request string) error {
+	a, err := l.propose(ctx, Command{Request: request, Confirm: &Confirm{App: app, Token: token}})
+	if err == nil && a.Denied != "" {
+		// The planner drops green and looks again; a person may have frozen meanwhile.
+		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: a.Denied, Detail: a.Detail}
+	}
+	return refusal(a, err)
+}
+
+// EndTurn gives the permission back; a token that is not held is already given back.
+func (l *Local) EndTurn(ctx context.Context, app string, token rollout.Token) error {
+	a, err := l.propose(ctx, Command{End: &End{App: app, Token: token}})
+	return refusal(a, err)
+}
+
+// Report tells the fleet good or bad of a release that this host deployed.
+func (l *Local) Report(ctx context.Context, app string, set rollout.Set, good bool, why release.Code, detail string) error {
+	a, err := l.propose(ctx, Command{Report: &Report{App: app, Digest: set.ID.Digest, Inputs: set.ID.Inputs, Content: set.Content, Version: set.Version,
+		Good: good, Why: why, Detail: detail}})
+	return refusal(a, err)
+}
+
+// Order replicates an operator's order and returns its index.
+func (l *Local) Order(ctx context.Context, o rollout.Order) (uint64, error) {
+	a, err := l.propose(ctx, Command{Order: &o})
+	return a.Index, refusal(a, err)
+}
+
+// Freeze stops the environment, or one app, from going forward.
+func (l *Local) Freeze(ctx context.Context, f rollout.Freeze) error {
+	a, err := l.propose(ctx, Command{Freeze: &f})
+	return refusal(a, err)
+}
+
+// Unfreeze lifts a freeze.
+func (l *Local) Unfreeze(ctx context.Context, u Unfreeze) error {
+	a, err := l.propose(ctx, Command{Unfreeze: &u})
+	return refusal(a, err)
+}
+
+func refusal(a Answer, err error) error {
+	if err != nil {
+		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.JournalFull, Detail: "record the fleet's decision", Err: err}
+	}
+	if a.Denied != "" {
+		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: a.Denied, Detail: a.Detail}
+	}
+	return nil
+}

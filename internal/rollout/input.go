@@ -1,0 +1,170 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/trust"
+)
+
+// Input is all that Next looks at, besides the time.
+type Input struct {
+	Want Want
+	// Again is what policy and evidence say now of the release being deployed;
+	// nil when no release is being deployed or it could not be judged.
+	Again  *trust.Verdict
+	Past   State
+	Seen   Seen
+	Fleet  FleetView
+	Orders []Order // in index order; those up to Past.OrdersSeen are skipped
+}
+
+// Want is what Git asks for and what trust says of it.
+type Want struct {
+	// Absent: the repository holds no release directory for the app.
+	Absent bool
+	// Set is the release as a set without colour: digest, inputs, version, services.
+	Set Set
+	// Shared maps each shared service of the release to its spec hash.
+	Shared  map[string]string
+	Verdict trust.Verdict
+	Commit  string
+	// Unknown is set while nothing could be read yet (no accepted commit).
+	Unknown release.Code
+	Detail  string
+}
+
+// Seen is what the loop observed of the world just now.
+type Seen struct {
+	// Running is the effect in flight in this process, nil if none.
+	Running *Effect
+	// Cancelling is true once its cancellation was asked for.
+	Cancelling bool
+	// EngineDown: the containers could not be observed; Containers is empty then.
+	EngineDown bool
+	Containers []Container
+	Switch     SwitchView
+	// Burst is the newest burst that the proxy reported for the live generation.
+	Burst *Burst
+	// Baseline is the live colour's share of 5xx in the last five minutes, 0..1.
+	Baseline float64
+}
+
+// SwitchView is what the proxy serves now.
+type SwitchView struct {
+	Reachable  bool
+	Known      bool // it knows the app
+	Generation uint64
+	Live       release.Colour
+	// Matches is true when routes and targets are exactly those of Past.Live.
+	Matches bool
+}
+
+// Burst is a sudden share of errors that the proxy saw on the live colour.
+type Burst struct {
+	Seq        uint64
+	Generation uint64
+	Errors     int
+	Requests   int
+	At         time.Time
+}
+
+func (b Burst) String() string {
+	return fmt.Sprintf("%d of the last %d answers were errors", b.Errors, b.Requests)
+}
+
+// FleetView is what the fleet says, as far as this host knows.
+type FleetView struct {
+	Frozen     []Freeze
+	Quarantine []Quarantine
+}
+
+// Freeze stops everything from going forward. App is "" for the environment.
+type Freeze struct {
+	App    string    `json:"app,omitempty"`
+	Until  time.Time `json:"until,omitzero"` // zero: until lifted
+	Reason string    `json:"reason,omitempty"`
+	Actor  string    `json:"actor"`
+	At     time.Time `json:"at"`
+}
+
+// Covers reports whether the freeze holds app at now.
+func (f Freeze) Covers(app string, now time.Time) bool {
+	return (f.App == "" || f.App == app) && (f.Until.IsZero() || now.Before(f.Until))
+}
+
+// Quarantine is a release found bad. Inputs and Host may be "*".
+type Quarantine struct {
+	App     string         `json:"app"`
+	Digest  release.Digest `json:"digest"`
+	Inputs  string         `json:"inputs"`
+	Host    string         `json:"host"`
+	Content release.Digest `json:"content,omitempty"`
+	Version string         `json:"version,omitempty"`
+	Why     release.Code   `json:"why"`
+	Detail  string         `json:"detail,omitempty"`
+	At      time.Time      `json:"at"`
+}
+
+// frozen names the freeze that holds app back, if any.
+func (f FleetView) frozen(app string, now time.Time) (Freeze, bool) {
+	for _, z := range f.Frozen {
+		if z.Covers(app, now) {
+			return z, true
+		}
+	}
+	return Freeze{}, false
+}
+
+// quarantined says whether the set may not be started, and whether that is only
+// because its content equals a quarantined release's.
+func (f FleetView) quarantined(app string, set Set) (q Quarantine, code release.Code) {
+	for _, q := range f.Quarantine {
+		if q.App != app {
+			continue
+		}
+		if q.Digest == set.ID.Digest && (q.Inputs == "*" || q.Inputs == set.ID.Inputs) {
+			return q, release.Quarantined
+		}
+	}
+	for _, q := range f.Quarantine {
+		if q.App == app && q.Content != "" && q.Content == set.Content && q.Digest != set.ID.Digest {
+			return q, release.SameAsQuarantined
+		}
+	}
+	return Quarantine{}, ""
+}
+
+// containers of one set, by service.
+func (s Seen) of(set *Set) []Container {
+	if set == nil {
+		return nil
+	}
+	var out []Container
+	for _, c := range s.Containers {
+		if c.Set == set.ID {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// running reports whether every one of the services has a container of the set and
+// all of them run.
+func (s Seen) running(set *Set, services []string) bool {
+	up := map[string]bool{}
+	for _, c := range s.of(set) {
+		ok := c.Status == Running
+		if was, seen := up[c.Service]; seen {
+			ok = ok && was
+		}
+		up[c.Service] = ok
+	}
+	for _, name := range services {
+		if !up[name] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,187 @@
+package rollout
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+// Record is one line of an app's journal: the only way State changes. Exactly one
+// of the pointers is set, the one Kind names.
+type Record struct {
+	Kind    RecordKind  `json:"kind"`
+	Begin   *Deployment `json:"begin,omitempty"`
+	Enter   *Enter      `json:"enter,omitempty"`
+	Intent  *Effect     `json:"intent,omitempty"`
+	Outcome *Outcome    `json:"outcome,omitempty"`
+	Settle  *Settle     `json:"settle,omitempty"`
+	Order   *OrderTaken `json:"order,omitempty"`
+	Lift    *Lift       `json:"lift,omitempty"`
+	Hold    *Hold       `json:"hold,omitempty"`
+}
+
+// RecordKind names what a Record holds.
+type RecordKind string
+
+const (
+	RecBegin   RecordKind = "begin"   // a deployment begins
+	RecEnter   RecordKind = "enter"   // it enters a phase
+	RecIntent  RecordKind = "intent"  // an effect is about to touch the world
+	RecOutcome RecordKind = "outcome" // the effect ended
+	RecSettle  RecordKind = "settle"  // the deployment ends
+	RecOrder   RecordKind = "order"   // an operator's order was taken up or refused
+	RecLift    RecordKind = "lift"    // a hold ends
+	RecHold    RecordKind = "hold"    // a settled app is held
+)
+
+// Enter moves the deployment into a phase.
+type Enter struct {
+	Phase  Phase        `json:"phase"`
+	Was    Phase        `json:"was"`
+	Why    release.Code `json:"why,omitempty"`
+	Detail string       `json:"detail,omitempty"`
+	// Bad goes with reverting: the release is at fault and will be quarantined.
+	Bad bool `json:"bad,omitempty"`
+	// Person goes with reverting: not the release's fault for sure, a person must look.
+	Person bool `json:"person,omitempty"`
+	// Until goes with blocked: when to look again at the latest.
+	Until time.Time `json:"until,omitzero"`
+	// Extend goes with baking: the bake starts over, once.
+	Extend bool `json:"extend,omitempty"`
+	// Dropped goes with blocked: the new colour was dropped, what it held is free.
+	Dropped bool `json:"dropped,omitempty"`
+}
+
+// Settle ends the deployment.
+type Settle struct {
+	Phase  Phase        `json:"phase"`
+	Why    release.Code `json:"why,omitempty"`
+	Detail string       `json:"detail,omitempty"`
+	Hold   *Hold        `json:"hold,omitempty"`
+}
+
+// OrderTaken records that an order was looked at.
+type OrderTaken struct {
+	Order   Order        `json:"order"`
+	Refused release.Code `json:"refused,omitempty"`
+	Detail  string       `json:"detail,omitempty"`
+}
+
+// Lift ends a hold.
+type Lift struct {
+	Why   release.Code `json:"why"`
+	Actor string       `json:"actor,omitempty"`
+}
+
+// Order is an operator's replicated command (DESIGN 7).
+type Order struct {
+	Index  uint64         `json:"index"`
+	Kind   OrderKind      `json:"kind"`
+	App    string         `json:"app"`
+	To     release.Digest `json:"to,omitempty"` // rollback: "" = the last proven one before the live one
+	Actor  string         `json:"actor"`
+	Reason string         `json:"reason,omitempty"`
+	At     time.Time      `json:"at"`
+}
+
+// OrderKind names an order.
+type OrderKind string
+
+const (
+	OrderRollback OrderKind = "rollback"
+	OrderResume   OrderKind = "resume"
+	OrderRetry    OrderKind = "retry"
+)
+
+// Effect is one thing to do to the world: plain data that reconcile dispatches.
+type Effect struct {
+	ID   string     `json:"id"` // <deployment>/<n>, n counts the app's effects
+	Kind EffectKind `json:"kind"`
+	// Set is what the effect is about; Other the second colour where one matters.
+	Set   Set  `json:"set,omitzero"`
+	Other *Set `json:"other,omitempty"`
+	// Services limits the effect to some of the set's services; nil means all.
+	Services   []string          `json:"services,omitempty"`
+	Shared     map[string]string `json:"shared,omitempty"` // shared services to make or to remove
+	Generation uint64            `json:"generation,omitempty"`
+	Baseline   float64           `json:"baseline,omitempty"`
+	Token      Token             `json:"token,omitzero"`
+	Request    string            `json:"request,omitempty"`
+	Bad        bool              `json:"bad,omitempty"`
+	Why        release.Code      `json:"why,omitempty"`
+	Detail     string            `json:"detail,omitempty"`
+	Burst      uint64            `json:"burst,omitempty"` // probe_warm: the burst that it answers
+	Local      bool              `json:"local,omitempty"` // prepare without registry: going back
+	// Back is true for effects that lead to what already served: they may use the reserves.
+	Back bool `json:"back,omitempty"`
+	// Deploy is the deployment it belongs to, "" for a settled app's upkeep.
+	Deploy  string    `json:"deploy,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+}
+
+// EffectKind names an effect. The set is closed.
+type EffectKind string
+
+const (
+	Prepare    EffectKind = "prepare"    // store the release, pull, create; nothing live is touched
+	AskTurn    EffectKind = "ask_turn"   // ask the fleet for the permission to deploy
+	Start      EffectKind = "start"      // start services (and new shared ones)
+	Check      EffectKind = "check"      // probes in a row, container health, smoke on the set's own address
+	Confirm    EffectKind = "confirm"    // the fleet's commit: point of no return
+	SwitchTo   EffectKind = "switch"     // keep the set across reboots, then one atomic swap in the proxy
+	HandStop   EffectKind = "hand_stop"  // stop services without route
+	HandStart  EffectKind = "hand_start" // start services without route and see them stay
+	EndTurn    EffectKind = "end_turn"   // give the permission back
+	TakeSample EffectKind = "sample"     // one look at every rule of the bake
+	ProbeWarm  EffectKind = "probe_warm" // one probe of the old colour, at most 1 s
+	Report     EffectKind = "report"     // tell the fleet good or bad; bad quarantines
+	FrontDoor  EffectKind = "front_door" // smoke through the proxy after a switch back
+	Retire     EffectKind = "retire"     // drain, then stop the set; containers stay
+	Drop       EffectKind = "drop"       // stop and remove the set's containers
+	Restore    EffectKind = "restore"    // put back what someone removed or stopped
+)
+
+// EffectKinds lists them all.
+func EffectKinds() []EffectKind {
+	return []EffectKind{Prepare, AskTurn, Start, Check, Confirm, SwitchTo, HandStop, HandStart, EndTurn,
+		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore}
+}
+
+// Outcome is how an effect ended.
+type Outcome struct {
+	Effect string       `json:"effect"`
+	Kind   EffectKind   `json:"kind"`
+	Result Result       `json:"result"`
+	Code   release.Code `json:"code,omitempty"`
+	Detail string       `json:"detail,omitempty"`
+	// Facts that later steps need.
+	Token      Token                 `json:"token,omitzero"`
+	Generation uint64                `json:"generation,omitempty"` // switch: the proxy's own, when it refused ours as stale
+	Unfinished int                   `json:"unfinished,omitempty"` // switch: requests of the old colour whose head was not written after 1 s
+	At         time.Time             `json:"at,omitzero"`          // switch: when traffic moved
+	Sample     *Sample               `json:"sample,omitempty"`
+	Addresses  map[string]netip.Addr `json:"addresses,omitempty"`
+	Cut        int                   `json:"cut,omitempty"` // retire: requests and connections cut at the drain's end
+}
+
+// Result classifies an Outcome: what the caller may do (STYLE 4).
+type Result string
+
+const (
+	OK          Result = "ok"
+	Retryable   Result = "retry"
+	Bad         Result = "revert"
+	NeedsPerson Result = "hold"
+	Cancelled   Result = "cancelled"
+	Interrupted Result = "interrupted" // the agent died in between; repeat
+)
+
+// Token fences effects: (epoch, index of the grant) in the fleet's log.
+type Token struct {
+	Epoch uint64 `json:"epoch"`
+	Index uint64 `json:"index"`
+}
+
+// Zero reports whether no permission is held.
+func (t Token) Zero() bool { return t == Token{} }

@@ -1,0 +1,270 @@
+package rollout
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+// State is everything the agent remembers of one app: the fold of the app's
+// journal Records. The zero value is an app that was never deployed.
+type State struct {
+	App string `json:"app"`
+	// Deploy is the deployment in progress; nil when the app is settled.
+	Deploy *Deployment `json:"deploy,omitempty"`
+	// Live is the set that gets the traffic, Proven the last one that finished its
+	// bake here: the only revert target. They differ while a release bakes.
+	Live   *Set `json:"live,omitempty"`
+	Proven *Set `json:"proven,omitempty"`
+	// Old are earlier proven sets, newest first, at most `keep` of them: rollback
+	// targets. Their files are stored; only the first keeps its containers.
+	Old []Set `json:"old,omitempty"`
+	// Kept is the last set that was reverted: stopped, its containers kept for their
+	// logs until the next deployment begins.
+	Kept *Set `json:"kept,omitempty"`
+	// Garbage are sets whose containers are still to be removed, best effort.
+	Garbage []Set `json:"garbage,omitempty"`
+	// Shared maps each shared service that this app runs to its spec hash.
+	Shared map[string]string `json:"shared,omitempty"`
+	// Accepted is the high-water mark against replay: the highest accepted sequence
+	// and the digest that held it.
+	Accepted Mark  `json:"accepted,omitzero"`
+	Hold     *Hold `json:"hold,omitempty"`
+	// Generation is the highest proxy generation that was ever intended.
+	Generation uint64 `json:"generation,omitempty"`
+	// Effect is the intent whose outcome is not recorded yet.
+	Effect *Effect `json:"effect,omitempty"`
+	// Last says how the last deployment ended.
+	Last *Ended `json:"last,omitempty"`
+	// Rollback is an operator's order not carried out yet; OrdersSeen the highest
+	// order index that was looked at.
+	Rollback   *Order `json:"rollback,omitempty"`
+	OrdersSeen uint64 `json:"ordersSeen,omitempty"`
+	// Restores are the times of recent drift repairs, for the flap limit.
+	Restores []time.Time `json:"restores,omitempty"`
+	// Retry backs off a failing repair or clean-up of a settled app.
+	Retry Retry `json:"retry,omitzero"`
+	// Serial counts deployments; it names them (d-1, d-2, …).
+	Serial uint64 `json:"serial,omitempty"`
+	// Effects counts intents; it names them.
+	Effects uint64 `json:"effects,omitempty"`
+}
+
+// Settled reports whether no deployment is in progress.
+func (s State) Settled() bool { return s.Deploy == nil }
+
+// Phase is the app's phase: the deployment's, else how the last one ended, else "".
+func (s State) Phase() Phase {
+	switch {
+	case s.Deploy != nil:
+		return s.Deploy.Phase
+	case s.Last != nil:
+		return s.Last.Phase
+	}
+	return ""
+}
+
+// Mark is a sequence and the digest that held it.
+type Mark struct {
+	Sequence int64          `json:"sequence"`
+	Digest   release.Digest `json:"digest"`
+	At       time.Time      `json:"at,omitzero"`
+}
+
+// Set is one colour's containers as the journal knows them: all that going back
+// needs without reading the manifest again.
+type Set struct {
+	ID       release.SetID  `json:"id"`
+	Version  string         `json:"version,omitempty"`
+	Sequence int64          `json:"sequence,omitempty"`
+	Content  release.Digest `json:"content,omitempty"`
+	// Routed services start before the switch, Workers are handed over after it.
+	Routed  []string `json:"routed,omitempty"`
+	Workers []string `json:"workers,omitempty"`
+	// Addresses maps "<service>/<replica>" to the fixed address on the edge network.
+	Addresses map[string]netip.Addr `json:"addresses,omitempty"`
+	// Crash maps each service to its crash limit (release.Service.CrashLimit).
+	Crash map[string]int `json:"crash,omitempty"`
+	Bake  release.Bake   `json:"bake,omitzero"`
+	Drain release.Drain  `json:"drain,omitzero"`
+	Keep  int            `json:"keep,omitempty"`
+	// Commit and Evidence are the commits this set was accepted from.
+	Commit   string    `json:"commit,omitempty"`
+	Evidence string    `json:"evidence,omitempty"`
+	ProvenAt time.Time `json:"provenAt,omitzero"`
+}
+
+func (s *Set) is(id release.SetID) bool { return s != nil && s.ID == id }
+
+// same reports whether both name one set; two nils do.
+func same(a, b *Set) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ID == b.ID
+}
+
+// Deployment is one host moving one app to a target.
+type Deployment struct {
+	ID   string `json:"id"`
+	Kind Kind   `json:"kind"`
+	To   Set    `json:"to"`
+	// From is the set that was live when it began; nil for a first release.
+	From   *Set      `json:"from,omitempty"`
+	Began  time.Time `json:"began"`
+	Phase  Phase     `json:"phase"`
+	Since  time.Time `json:"since"`           // entry into Phase
+	Moving time.Time `json:"moving,omitzero"` // entry into preparing: the progress deadline counts from here
+	// Why and Detail explain the phase where it needs explaining.
+	Why    release.Code `json:"why,omitempty"`
+	Detail string       `json:"detail,omitempty"`
+	// Last is the newest outcome within this phase, nil after entering it.
+	Last  *Outcome `json:"last,omitempty"`
+	Retry Retry    `json:"retry,omitzero"`
+	// Token is the fleet's permission; Request the id that a confirm repeats after a crash.
+	Token   Token  `json:"token,omitzero"`
+	Request string `json:"request,omitempty"`
+	// Touched is set with the intent to prepare: something of To may exist on the host.
+	Touched bool `json:"touched,omitempty"`
+	// Crossed is set with the intent of the switch: from then on traffic may be on To.
+	Crossed    bool      `json:"crossed,omitempty"`
+	SwitchedAt time.Time `json:"switchedAt,omitzero"`
+	Generation uint64    `json:"generation,omitempty"`
+	Baseline   float64   `json:"baseline,omitempty"` // share of 5xx of the old colour before the switch
+	// HandedOver is set with the intent to stop the old workers.
+	HandedOver bool `json:"handedOver,omitempty"`
+	// NewShared are shared services that this deployment adds; going back removes them.
+	NewShared map[string]string `json:"newShared,omitempty"`
+	Bake      Tally             `json:"bake,omitzero"`
+	Back      *Back             `json:"back,omitempty"`
+	// Order is the operator's order behind a rollback.
+	Order *Order `json:"order,omitempty"`
+}
+
+// idle reports whether the deployment has touched nothing on the host.
+func (d *Deployment) idle() bool { return d.Phase.idle() && !d.Touched }
+
+// Tally is what the bake has seen so far.
+type Tally struct {
+	Samples     int       `json:"samples,omitempty"`
+	Failed      int       `json:"failed,omitempty"`
+	ErrorsInRow int       `json:"errorsInRow,omitempty"`
+	LastAt      time.Time `json:"lastAt,omitzero"`
+	// Proof counts passes of probe and smoke rules; TrafficProof those of the error rate.
+	Proof        int  `json:"proof,omitempty"`
+	TrafficProof int  `json:"trafficProof,omitempty"`
+	Extended     bool `json:"extended,omitempty"`
+	// Suspect is set while a traffic rule asks to revert and blue is being asked first.
+	Suspect       release.Code `json:"suspect,omitempty"`
+	SuspectDetail string       `json:"suspectDetail,omitempty"`
+	// SharedCause counts suspicions that blue shared; BurstSeen is the last burst answered.
+	SharedCause int    `json:"sharedCause,omitempty"`
+	BurstSeen   uint64 `json:"burstSeen,omitempty"`
+	// Failing names the rules that failed in the newest failed sample.
+	Failing string `json:"failing,omitempty"`
+}
+
+// Back is the progress of going back. Each field is set by an outcome, so a crash
+// repeats at most one effect.
+type Back struct {
+	// Bad is true when the release itself is at fault: it is quarantined. Person is
+	// true when nobody can say, so the app is held without a quarantine.
+	Bad      bool `json:"bad,omitempty"`
+	Person   bool `json:"person,omitempty"`
+	Prepared bool `json:"prepared,omitempty"`
+	Started  bool `json:"started,omitempty"`
+	Checked  bool `json:"checked,omitempty"`
+	Flipped  bool `json:"flipped,omitempty"`
+	Stopped  bool `json:"stopped,omitempty"` // the bad colour's workers
+	Handed   bool `json:"handed,omitempty"`  // the good colour's workers run again
+	Reported bool `json:"reported,omitempty"`
+	Ended    bool `json:"ended,omitempty"` // the turn was given back
+	Smoked   bool `json:"smoked,omitempty"`
+	Retired  bool `json:"retired,omitempty"`
+	Dropped  bool `json:"dropped,omitempty"`
+	// Unhealthy is set when the front door did not answer well after the flip.
+	Unhealthy string    `json:"unhealthy,omitempty"`
+	FlippedAt time.Time `json:"flippedAt,omitzero"`
+}
+
+// Retry is a backoff in progress.
+type Retry struct {
+	Count int          `json:"count,omitempty"`
+	Until time.Time    `json:"until,omitzero"`
+	Code  release.Code `json:"code,omitempty"`
+}
+
+// Hold keeps the app where it is until a newer release or `tealctl resume`.
+type Hold struct {
+	Why    release.Code `json:"why"`
+	Detail string       `json:"detail,omitempty"`
+	At     time.Time    `json:"at"`
+	// Digest is the release that is held off; Sequence the number that a newer one
+	// must exceed.
+	Digest   release.Digest `json:"digest,omitempty"`
+	Sequence int64          `json:"sequence"`
+	Actor    string         `json:"actor,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+}
+
+// Ended says how a deployment ended.
+type Ended struct {
+	ID         string         `json:"id"`
+	Kind       Kind           `json:"kind"`
+	Phase      Phase          `json:"phase"`
+	Why        release.Code   `json:"why,omitempty"`
+	Detail     string         `json:"detail,omitempty"`
+	At         time.Time      `json:"at"`
+	Began      time.Time      `json:"began"`
+	Version    string         `json:"version,omitempty"`
+	Digest     release.Digest `json:"digest,omitempty"`
+	Sequence   int64          `json:"sequence,omitempty"`
+	SwitchedAt time.Time      `json:"switchedAt,omitzero"`
+	FlippedAt  time.Time      `json:"flippedAt,omitzero"`
+	Actor      string         `json:"actor,omitempty"`
+}
+
+// Sets lists every set the state knows, each once: what may have containers, what
+// must not be taken for an orphan, whose addresses are taken.
+func (s State) Sets() []Set {
+	var all []Set
+	add := func(sets ...Set) {
+		for _, x := range sets {
+			if !x.ID.Zero() && !slices.ContainsFunc(all, func(y Set) bool { return y.ID == x.ID }) {
+				all = append(all, x)
+			}
+		}
+	}
+	if s.Live != nil {
+		add(*s.Live)
+	}
+	if s.Proven != nil {
+		add(*s.Proven)
+	}
+	if d := s.Deploy; d != nil {
+		add(d.To)
+		if d.From != nil {
+			add(*d.From)
+		}
+	}
+	if s.Kept != nil {
+		add(*s.Kept)
+	}
+	add(s.Old...)
+	add(s.Garbage...)
+	return all
+}
+
+// Addresses lists the edge addresses that the app's sets hold.
+func (s State) Addresses() []netip.Addr {
+	var all []netip.Addr
+	for _, set := range s.Sets() {
+		for _, a := range set.Addresses {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
