@@ -152,8 +152,8 @@ type Network struct {
 	Config composetypes.NetworkConfig
 }
 
-// Problem is one thing wrong with a release directory. File is relative to the
-// release directory's root in the repository.
+// Problem is one thing wrong with a release directory. File is the path in the
+// repository, environments/<env>/<app>/release.yaml or a file beside it.
 type Problem struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`
