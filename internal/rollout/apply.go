@@ -94,6 +94,11 @@ func (s *State) enter(e Enter, at time.Time) {
 	case Retiring:
 		proven := d.To
 		proven.ProvenAt = at
+		// What was proven before is not always what served before: a release that was
+		// superseded in its bake stands between them.
+		if was := s.Proven; was != nil && was.ID != proven.ID && !(d.From != nil && d.From.ID == was.ID) {
+			s.Old = slices.Insert(s.Old, 0, *was)
+		}
 		s.Proven = &proven
 		s.keepShared(d)
 		if s.Live.is(proven.ID) {

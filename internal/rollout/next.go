@@ -332,25 +332,26 @@ func handover(in Input, now time.Time) Step {
 	if now.Sub(d.Since) > HandoverDeadline && (d.Last == nil || d.Last.Kind != EndTurn) && (len(d.To.Workers) > 0) && d.Last != nil && d.Last.Result != OK {
 		return goBack(release.HandoverFailed, "the services without route did not change over within "+HandoverDeadline.String(), true)
 	}
-	var done EffectKind
-	if d.Last != nil && d.Last.Result == OK {
-		done = d.Last.Kind
-	}
 	next := Baking
 	if d.Kind == KindRollback {
 		next = Retiring
 	}
-	oldWorkers := d.From != nil && len(d.From.Workers) > 0
-	switch {
-	case done == EndTurn, d.Token.Zero() && done == HandStart, d.Token.Zero() && len(d.To.Workers) == 0 && (!oldWorkers || done == HandStop):
-		return enter(d, next, "", "")
-	case done == HandStart, len(d.To.Workers) == 0 && (!oldWorkers || done == HandStop):
-		return try(in, now, 0, Effect{Kind: EndTurn, Set: d.To, Token: d.Token}, next)
-	case done == HandStop || !oldWorkers:
-		return try(in, now, HandoverDeadline, Effect{Kind: HandStart, Set: d.To, Services: d.To.Workers}, "")
-	default:
-		return try(in, now, HandoverDeadline, Effect{Kind: HandStop, Set: *d.From, Services: d.From.Workers}, "")
+	last, ok := EffectKind(""), false
+	if d.Last != nil {
+		last, ok = d.Last.Kind, d.Last.Result == OK
 	}
+	// What was reached is not done again because the step after it failed.
+	stopped := d.From == nil || len(d.From.Workers) == 0 || last == HandStop && ok || last == HandStart || last == EndTurn
+	started := stopped && (len(d.To.Workers) == 0 || last == HandStart && ok || last == EndTurn)
+	switch {
+	case !stopped:
+		return try(in, now, HandoverDeadline, Effect{Kind: HandStop, Set: *d.From, Services: d.From.Workers}, "")
+	case !started:
+		return try(in, now, HandoverDeadline, Effect{Kind: HandStart, Set: d.To, Services: d.To.Workers}, "")
+	case !d.Token.Zero():
+		return try(in, now, 0, Effect{Kind: EndTurn, Set: d.To, Token: d.Token}, next)
+	}
+	return enter(d, next, "", "")
 }
 
 // retire reports the good release and lets the old colour finish and stop.

@@ -160,6 +160,7 @@ type Outcome struct {
 	Generation uint64                `json:"generation,omitempty"` // switch: the proxy's own, when it refused ours as stale
 	Unfinished int                   `json:"unfinished,omitempty"` // switch: requests of the old colour whose head was not written after 1 s
 	At         time.Time             `json:"at,omitzero"`          // switch: when traffic moved
+	Returned   time.Time             `json:"returned,omitzero"`    // switch: when the proxy's answer was here
 	Sample     *Sample               `json:"sample,omitempty"`
 	Addresses  map[string]netip.Addr `json:"addresses,omitempty"`
 	Cut        int                   `json:"cut,omitempty"` // retire: requests and connections cut at the drain's end
