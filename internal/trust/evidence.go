@@ -1,0 +1,229 @@
+package trust
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+const (
+	// maxSignatures is how many files may lie beside approval.json.
+	maxSignatures = 64
+	// maxOthers is how many other approvals of the app are looked at, to tell a
+	// changed release from one that nobody has approved yet.
+	maxOthers = 2048
+)
+
+// Evidence is what the evidence commit holds about one release: raw bytes, judged by
+// nobody yet. Made by Gather; the zero value is a release without any evidence.
+type Evidence struct {
+	Environment string
+	App         string
+	Digest      release.Digest
+	// Statement is approval.json, byte for byte; nil when it is absent or unreadable.
+	Statement []byte
+	// Unreadable says why approval.json is there but was not read (too long, not a
+	// plain file); empty otherwise.
+	Unreadable string
+	// Signatures are the .sig files, by name.
+	Signatures []SignatureFile
+	// TooMany is set when the directory holds more files than teal reads. Nothing of
+	// it is counted then.
+	TooMany bool
+	// Others are the app's other releases that have a well-formed statement, by
+	// digest. Only looked for when this one has none.
+	Others []Other
+	// Ignored are the files that are no evidence, and why.
+	Ignored []Finding
+}
+
+// SignatureFile is one detached signature. Its name says nothing about the signer.
+type SignatureFile struct {
+	Name string
+	Data []byte
+}
+
+// Other is another release of the app that has an approval.
+type Other struct {
+	Digest   release.Digest
+	Sequence int64
+}
+
+// ApprovalDir is where a release's approval lies in the repository.
+func ApprovalDir(env, app string, digest release.Digest) string {
+	return path.Join("approvals", env, app, string(digest))
+}
+
+// Gather reads the evidence of one release from the root of the evidence commit's
+// tree. Every read is bounded: 64 files beside approval.json, 64 KiB of statement,
+// 16 KiB a signature. What anybody could push (garbage, links, unknown files) is
+// data, not an error: an error means that the tree could not be read.
+func Gather(fsys fs.FS, env, app string, digest release.Digest) (Evidence, error) {
+	e := Evidence{Environment: env, App: app, Digest: digest}
+	if !nameForm.MatchString(env) || !nameForm.MatchString(app) || !hexDigest.MatchString(string(digest)) {
+		return e, fmt.Errorf("gather evidence: %q, %q, %q do not name a release", env, app, digest)
+	}
+	dir := ApprovalDir(env, app, digest)
+	entries, more, err := readDir(fsys, dir, maxSignatures+1)
+	if err != nil {
+		return e, fmt.Errorf("gather evidence: %w", err)
+	}
+	e.TooMany = more
+	for _, entry := range entries {
+		if entry.Name() == StatementFile || e.TooMany {
+			continue
+		}
+		if err := e.addFile(fsys, dir, entry); err != nil {
+			return e, err
+		}
+	}
+	if err := e.readStatement(fsys, dir); err != nil {
+		return e, err
+	}
+	if len(e.Signatures)+len(e.Ignored) > maxSignatures {
+		e.TooMany = true
+	}
+	if e.TooMany {
+		e.Signatures, e.Ignored = nil, nil
+	}
+	if e.Statement == nil && e.Unreadable == "" {
+		if err := e.lookForOthers(fsys); err != nil {
+			return e, err
+		}
+	}
+	return e, nil
+}
+
+func (e *Evidence) readStatement(fsys fs.FS, dir string) error {
+	data, why, err := readPlain(fsys, path.Join(dir, StatementFile), maxStatement)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("gather evidence: %w", err)
+	}
+	e.Statement, e.Unreadable = data, why
+	return nil
+}
+
+// addFile sorts one file of the approval directory.
+func (e *Evidence) addFile(fsys fs.FS, dir string, entry fs.DirEntry) error {
+	name := entry.Name()
+	ignore := func(code release.Code, why string) {
+		e.Ignored = append(e.Ignored, found(code, Escape(name)+": "+why, ""))
+	}
+	switch {
+	case strings.HasSuffix(name, ".dsse.json"), strings.HasSuffix(name, ".sigstore.json"):
+		ignore(release.NotSupportedYet, "DSSE and Sigstore envelopes are not carried out by this version, not counted")
+	case !strings.HasSuffix(name, ".sig"):
+		ignore(release.EvidenceIgnored, "not a signature file, ignored")
+	default:
+		data, why, err := readPlain(fsys, path.Join(dir, name), maxSSHSig)
+		if err != nil {
+			return fmt.Errorf("gather evidence: %w", err)
+		}
+		if why != "" {
+			ignore(release.MalformedSignature, why)
+			return nil
+		}
+		e.Signatures = append(e.Signatures, SignatureFile{Name: name, Data: data})
+	}
+	return nil
+}
+
+// lookForOthers reads the sequences of the app's other approvals.
+func (e *Evidence) lookForOthers(fsys fs.FS) error {
+	parent := path.Join("approvals", e.Environment, e.App)
+	entries, _, err := readDir(fsys, parent, maxOthers)
+	if err != nil {
+		return fmt.Errorf("gather evidence: %w", err)
+	}
+	for _, entry := range entries {
+		digest := release.Digest(entry.Name())
+		if digest == e.Digest || !hexDigest.MatchString(entry.Name()) || !entry.IsDir() {
+			continue
+		}
+		data, why, err := readPlain(fsys, path.Join(parent, entry.Name(), StatementFile), maxStatement)
+		if errors.Is(err, fs.ErrNotExist) || why != "" {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("gather evidence: %w", err)
+		}
+		s, err := ParseStatement(data)
+		if err == nil && s.Digest == digest && s.App == e.App && s.Environment == e.Environment {
+			e.Others = append(e.Others, Other{Digest: digest, Sequence: s.Sequence})
+		}
+	}
+	return nil
+}
+
+// readDir lists at most limit entries, sorted by name, and says whether there are
+// more. An absent directory is empty, and so is a name that is no directory.
+func readDir(fsys fs.FS, dir string, limit int) (entries []fs.DirEntry, more bool, err error) {
+	info, err := fs.Stat(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	f, err := fsys.Open(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	list, ok := f.(fs.ReadDirFile)
+	if !ok {
+		return nil, false, fmt.Errorf("list %s: not listable", dir)
+	}
+	entries, err = list.ReadDir(limit + 1)
+	if err != nil && err != io.EOF {
+		return nil, false, fmt.Errorf("list %s: %w", dir, err)
+	}
+	more = len(entries) > limit
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
+	if more {
+		entries = entries[:limit]
+	}
+	return entries, more, nil
+}
+
+// readPlain reads a plain file of at most limit bytes. why is set when it is there
+// but must not or cannot be read whole.
+func readPlain(fsys fs.FS, name string, limit int) (data []byte, why string, err error) {
+	if plain, err := isPlain(fsys, name); err != nil {
+		return nil, "", err
+	} else if !plain {
+		return nil, "not a plain file", nil
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	data, err = io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, "", fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(data) > limit {
+		return nil, fmt.Sprintf("longer than %d bytes", limit), nil
+	}
+	return data, "", nil
+}
+
+// isPlain looks at the entry itself, never at what a link points to.
+func isPlain(fsys fs.FS, name string) (bool, error) {
+	info, err := fs.Lstat(fsys, name)
+	if err != nil {
+		return false, err
+	}
+	return info.Mode().IsRegular(), nil
+}
