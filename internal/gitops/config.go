@@ -1,0 +1,165 @@
+package gitops
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Defaults of Config.
+const (
+	DefaultBranch  = "main"
+	DefaultPoll    = 15 * time.Second
+	DefaultTimeout = time.Minute
+)
+
+// Config says what to follow. It comes from agent.yaml; the zero value is unusable.
+type Config struct {
+	// URL is an absolute local path (bare or not), file:///path, http:// or https://.
+	// Credentials in it are refused.
+	URL string
+	// Branch is followed as refs/heads/<Branch>; "" means DefaultBranch.
+	Branch string
+	// Evidence is the branch that approvals and attestations are read from; "" means
+	// Branch. Both come from one fetch.
+	Evidence string
+	// Dir is our own directory (absolute): clone.git in it is a cache, accepted.json
+	// is durable state. Open makes it.
+	Dir string
+	// RepoID must equal repoId of teal.yaml at the head (a lower-case UUID). With
+	// another RepoID than the one recorded, history starts anew.
+	RepoID string
+	// Poll is the time between looks at the repository, ±20 %. 0 means DefaultPoll;
+	// less than a second is refused.
+	Poll time.Duration
+	// Timeout bounds one look at the repository, the download included. 0 means
+	// DefaultTimeout.
+	Timeout time.Duration
+	// TokenFile holds a bearer token. UsernameFile and PasswordFile hold basic
+	// credentials instead (GitHub: x-access-token and the token; GitLab: oauth2 and the
+	// token). All are read again at each fetch, must not be readable by others, and need
+	// https or a loopback address.
+	TokenFile, UsernameFile, PasswordFile string
+	// CAFile holds PEM certificates that are trusted beside the system's, read again at
+	// each fetch.
+	CAFile string
+	// Limits bound what is read; zero fields mean their defaults.
+	Limits Limits
+	// Log takes what happens; nil discards it.
+	Log *slog.Logger
+}
+
+// Limits bound what is taken from a repository. The zero value of a field means its
+// default.
+type Limits struct {
+	File    int64 // bytes of one file that a Snapshot yields; default 1 MiB
+	Entries int   // entries of one directory that a Snapshot yields; default 10,000
+	Below   int   // entries anywhere below a directory given to Sub; default 100,000
+	Depth   int   // path elements below a directory given to Sub; default 16
+	Pack    int64 // bytes of one download; default 256 MiB
+	Object  int64 // inflated bytes of any object in the repository; default 32 MiB
+	Objects int   // objects of one download; default 1,000,000
+}
+
+func (l Limits) orDefault() Limits {
+	set(&l.File, 1<<20)
+	set(&l.Entries, 10_000)
+	set(&l.Below, 100_000)
+	set(&l.Depth, 16)
+	set(&l.Pack, 256<<20)
+	set(&l.Object, 32<<20)
+	set(&l.Objects, 1_000_000)
+	return l
+}
+
+func set[T int | int64 | string | time.Duration](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) orDefault() Config {
+	set(&c.Branch, DefaultBranch)
+	set(&c.Evidence, c.Branch)
+	set(&c.Poll, DefaultPoll)
+	set(&c.Timeout, DefaultTimeout)
+	c.Limits = c.Limits.orDefault()
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+
+// Validate returns every problem, joined. It reads no file.
+func (c Config) Validate() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	addr, err := parseAddress(c.URL)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("url: %w", err))
+	}
+	c = c.orDefault()
+	for field, name := range map[string]string{"branch": c.Branch, "evidence": c.Evidence} {
+		if err := checkBranch(name); err != nil {
+			bad("%s: %w", field, err)
+		}
+	}
+	if !filepath.IsAbs(c.Dir) {
+		bad("dir: %q is not an absolute path", c.Dir)
+	}
+	if !uuid.MatchString(c.RepoID) {
+		bad("repoId: %q is not a lower-case UUID; copy it from teal.yaml", c.RepoID)
+	}
+	if c.Poll < time.Second {
+		bad("poll: %v is less than 1s", c.Poll)
+	}
+	if c.Timeout < time.Second {
+		bad("timeout: %v is less than 1s", c.Timeout)
+	}
+	secrets := map[string]string{"tokenFile": c.TokenFile, "usernameFile": c.UsernameFile, "passwordFile": c.PasswordFile}
+	for field, path := range secrets {
+		switch {
+		case path == "":
+		case !filepath.IsAbs(path):
+			bad("%s: %q is not an absolute path", field, path)
+		case err == nil && addr.local != "":
+			bad("%s: a local repository takes no credentials", field)
+		case err == nil && !addr.private:
+			bad("%s: credentials would travel unencrypted; use https", field)
+		}
+	}
+	if c.TokenFile != "" && (c.UsernameFile != "" || c.PasswordFile != "") {
+		bad("tokenFile: give either a token or user name and password, not both")
+	}
+	if (c.UsernameFile == "") != (c.PasswordFile == "") {
+		bad("usernameFile, passwordFile: basic credentials need both")
+	}
+	if c.CAFile != "" && !filepath.IsAbs(c.CAFile) {
+		bad("caFile: %q is not an absolute path", c.CAFile)
+	}
+	l := c.Limits
+	if l.File < 0 || l.Entries < 0 || l.Below < 0 || l.Depth < 0 || l.Pack < 0 || l.Object < 0 || l.Objects < 0 {
+		bad("limits: a limit is negative")
+	}
+	return errors.Join(problems...)
+}
+
+// branchName is stricter than Git: it is a path below refs/heads, an argument of
+// commands that messages propose, and a key of accepted.json.
+var branchName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
+
+func checkBranch(name string) error {
+	if len(name) > 200 || !branchName.MatchString(name) || plumbing.NewBranchReferenceName(name).Validate() != nil {
+		return fmt.Errorf("%q is not a branch name that teal follows (letters, digits, dot, dash, underscore, slash)", name)
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+// Package gitops follows one branch of a Git repository, and a second one for
+// evidence if it is named, and shows the accepted head of each as a Snapshot: a
+// read-only fs.FS over a commit's tree.
+//
+// What it does not do: it never checks out, never runs hooks, filters or the git
+// program, never follows includes of a Git configuration, and never writes to the
+// repository it follows. It does not parse manifests or judge evidence.
+//
+// Invariants:
+//   - History only moves forward. A head is accepted when it descends from the one
+//     accepted before it, its teal.yaml carries the pinned repoId, and every object
+//     of its tree was read and hashed. Anything else leaves the accepted head in use
+//     and gives a reason code.
+//   - Every object that is read is hashed again, so a Snapshot yields the bytes that
+//     the commit names or an error, whatever the server or the disk did.
+//   - <Dir>/accepted.json is durable and decides; <Dir>/clone.git is a cache that is
+//     rebuilt when it is damaged. A damaged or lost accepted.json is never taken for
+//     an empty one: nothing is followed until root calls Adopt.
+//   - What a server sends is bounded in time, bytes, objects and inflated size before
+//     go-git's parser sees it (pack.go).
+//
+// Local repositories are read directly: go-git's file transport starts the
+// git-upload-pack program, and its in-process server walks the whole history for
+// each fetch and keeps every object in memory. Here the commits and trees that the
+// clone lacks are walked and written to one pack, an object at a time (copy.go).
+//
+// Open starts nothing. Run polls until its context ends; Sync, Adopt, Head, Status
+// and every Snapshot may be used from any goroutine, with Run or without it.
+//
+// A crash leaves behind at most unused files: a half-written clone beside the real
+// one (removed by the next Open) or a temporary pack. The order is always pack, then
+// accepted.json, then the rename of a rebuilt clone, each fsynced, so a clone without
+// accepted.json means that somebody removed the record.
+package gitops
