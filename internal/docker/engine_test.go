@@ -1,0 +1,155 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+func TestInfoAndSpace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	info, err := r.Info(t.Context())
+	if err != nil || info.Version == "" || info.API == "" || info.DataRoot == "" || info.CPUs == 0 {
+		t.Errorf("%+v %v", info, err)
+	}
+	space, err := r.Space(t.Context())
+	if err != nil || space.DataRoot != info.DataRoot || space.FreeBytes == 0 || space.FreeInodes == 0 {
+		t.Errorf("%+v %v", space, err)
+	}
+}
+
+func TestOpenFaults(t *testing.T) {
+	cfg := Config{Host: "unix://" + filepath.Join(t.TempDir(), "none.sock"), Instance: "i", EdgeNetwork: "e"}
+	_, err := Open(t.Context(), cfg)
+	wantFault(t, err, rollout.FaultRetry, release.EngineUnreachable, cfg.Host)
+	_, err = Open(t.Context(), Config{})
+	if err == nil || !strings.Contains(err.Error(), "instance") || !strings.Contains(err.Error(), "edge network") {
+		t.Errorf("an empty config: %v", err)
+	}
+}
+
+// fakeEngine is an engine on a socket that answers as a test says: what a real one
+// does only when it is in trouble.
+func fakeEngine(t *testing.T, answer http.HandlerFunc) *Engine {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "engine.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if strings.HasSuffix(q.URL.Path, "/_ping") {
+			w.Header().Set("Api-Version", "1.41")
+			return
+		}
+		answer(w, q)
+	}))
+	server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	e, err := Open(t.Context(), Config{Host: "unix://" + socket, Instance: "i", EdgeNetwork: "e", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func TestEngineInTrouble(t *testing.T) {
+	say := func(status int, message string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			json.NewEncoder(w).Encode(map[string]string{"message": message})
+		}
+	}
+	t.Run("an error of its own", func(t *testing.T) {
+		_, err := fakeEngine(t, say(500, "containerd\nis gone \x1b[0m")).Observe(t.Context(), "shop")
+		wantFault(t, err, rollout.FaultRetry, release.EngineRefused, "observe shop", `containerd\nis gone`)
+	})
+	t.Run("a full disk", func(t *testing.T) {
+		_, err := fakeEngine(t, say(500, "write /var/lib/docker: no space left on device")).Observe(t.Context(), "shop")
+		wantFault(t, err, rollout.FaultRetry, release.DiskFull)
+	})
+	t.Run("a very long message", func(t *testing.T) {
+		_, err := fakeEngine(t, say(500, strings.Repeat("é", 9000))).Observe(t.Context(), "shop")
+		wantFault(t, err, rollout.FaultRetry, release.EngineRefused)
+		if n := len(err.Error()); n > 2*maxErrorText {
+			t.Errorf("the message has %d bytes", n)
+		}
+	})
+	t.Run("no answer in time", func(t *testing.T) {
+		e := fakeEngine(t, func(_ http.ResponseWriter, q *http.Request) { <-q.Context().Done() })
+		_, err := ask(t.Context(), 50*time.Millisecond, func(ctx context.Context) (int, error) {
+			_, err := e.api.Info(ctx, struct{}{})
+			return 0, err
+		})
+		if !errors.Is(err, errEngineSlow) {
+			t.Fatalf("got %v", err)
+		}
+		wantFault(t, classify(t.Context(), "ask", err), rollout.FaultRetry, release.EngineUnreachable)
+	})
+	t.Run("it goes away", func(t *testing.T) {
+		e := fakeEngine(t, func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				c.Close()
+			}
+		})
+		_, err := e.Observe(t.Context(), "shop")
+		wantFault(t, err, rollout.FaultRetry, release.EngineUnreachable)
+	})
+	t.Run("an answer that lacks half", func(t *testing.T) {
+		e := fakeEngine(t, func(w http.ResponseWriter, q *http.Request) {
+			if strings.HasSuffix(q.URL.Path, "/containers/json") {
+				io.WriteString(w, `[{"Id":"a"}]`)
+				return
+			}
+			io.WriteString(w, `{"Id":"a"}`)
+		})
+		_, err := e.Observe(t.Context(), "shop")
+		wantFault(t, err, rollout.FaultRetry, release.EngineRefused, "incomplete")
+	})
+}
+
+// TestWatchListensAgain: after the stream ends everything is looked at again.
+func TestWatchListensAgain(t *testing.T) {
+	var streams atomic.Int64
+	e := fakeEngine(t, func(w http.ResponseWriter, q *http.Request) {
+		if n := streams.Add(1); n == 2 {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"Type":"container","Action":"die","Actor":{"ID":"a","Attributes":{"teal.app":"shop"}}}`+"\n")
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var woken []string
+	err := e.Watch(ctx, func(app string) {
+		if woken = append(woken, app); len(woken) == 4 {
+			cancel()
+		}
+	})
+	if got := strings.Join(woken, ","); err != nil || got != ",shop,,shop" {
+		t.Errorf("woken %q, %v", got, err)
+	}
+	if n := streams.Load(); n < 3 {
+		t.Errorf("%d streams", n)
+	}
+}
