@@ -1,0 +1,179 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	pauseWait = 10 * time.Second // how long a request is held by a pause
+	maxHeld   = 4096             // requests held at once, over all apps
+	retrySoon = "5"              // Retry-After of a pause or an incomplete proxy, in seconds
+	retryPage = "30"             // of a maintenance page
+)
+
+// ServeHTTP answers one request of a client.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	_ = rc.SetWriteDeadline(time.Time{}) // that of the request before on this connection
+	if p.leaving.Load() {
+		w.Header().Set("Connection", "close")
+		if r.Header.Get("Upgrade") != "" { // it would be cut at once
+			refuse(w, http.StatusServiceUnavailable, "the proxy is leaving", retrySoon)
+			return
+		}
+	}
+	if p.opt.HealthPath != "" && r.URL.Path == p.opt.HealthPath {
+		p.answerHealth(w, r)
+		return
+	}
+	id := requestID(r)
+	w.Header().Set("X-Request-Id", id)
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		refuse(w, http.StatusMethodNotAllowed, "this method is not passed on", "")
+		return
+	}
+	if err := checkPath(r.URL); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error(), "")
+		return
+	}
+	f, err := p.choose(r, id)
+	var no *noAnswer
+	switch {
+	case errors.As(err, &no):
+		refuse(w, no.status, no.text, no.retry)
+		return
+	case err != nil: // the client left
+		panic(http.ErrAbortHandler)
+	}
+	p.forward(w, rc, r, f)
+}
+
+// noAnswer is why a request goes nowhere.
+type noAnswer struct {
+	status int
+	text   string
+	retry  string // Retry-After
+}
+
+func (e *noAnswer) Error() string { return e.text }
+
+var (
+	errNoRoute     = &noAnswer{http.StatusNotFound, "no app has this host and path", ""}
+	errIncomplete  = &noAnswer{http.StatusServiceUnavailable, "the proxy does not know all of its apps yet", retrySoon}
+	errMaintenance = &noAnswer{http.StatusServiceUnavailable, "down for maintenance", retryPage}
+	errPaused      = &noAnswer{http.StatusServiceUnavailable, "paused for longer than a request waits", retrySoon}
+	errManyHeld    = &noAnswer{http.StatusServiceUnavailable, "paused, and too many requests wait", retrySoon}
+)
+
+// choose gives the request to the generation that serves now, and counts it in there.
+// The order is what the switch relies on: count in, take the time, look again.
+func (p *Proxy) choose(r *http.Request, id string) (*flight, error) {
+	host := hostOf(r.Host)
+	var until *time.Timer // set while the request is held
+	for {
+		t := p.table.Load()
+		e, err := t.choose(host, r.URL)
+		if err != nil {
+			return nil, &noAnswer{status: http.StatusBadRequest, text: err.Error()}
+		}
+		switch {
+		case e == nil && p.incomplete:
+			return nil, errIncomplete
+		case e == nil:
+			return nil, errNoRoute
+		case e.gen.config.State == StateMaintenance:
+			return nil, errMaintenance
+		case e.gen.config.State == StatePause:
+			if until == nil {
+				until = time.NewTimer(p.opt.PauseWait)
+				defer until.Stop()
+			}
+			if err := p.hold(r.Context(), e.gen, t.changed, until.C); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		g := e.gen
+		g.enter()
+		chosen := time.Now()
+		if p.table.Load() == t {
+			return &flight{gen: g, set: g.live, route: e.Route, id: id, chosen: chosen}, nil
+		}
+		g.leave()
+	}
+}
+
+// hold waits for another table, for the end of the patience, or for the client's end.
+func (p *Proxy) hold(ctx context.Context, g *generation, changed <-chan struct{}, until <-chan time.Time) error {
+	if p.held.Add(1) > maxHeld {
+		p.held.Add(-1)
+		return errManyHeld
+	}
+	g.held.Add(1)
+	defer p.held.Add(-1)
+	defer g.held.Add(-1)
+	select {
+	case <-changed:
+		return nil
+	case <-until:
+		return errPaused
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// answerHealth is for a load balancer in front of the host.
+func (p *Proxy) answerHealth(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refuse(w, http.StatusMethodNotAllowed, "ask with GET or HEAD", "")
+		return
+	}
+	if p.leaving.Load() {
+		refuse(w, http.StatusServiceUnavailable, "leaving", "")
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n")) // the client may be gone
+}
+
+// refuse answers in the proxy's own name. Nothing of the request stands in it.
+func refuse(w http.ResponseWriter, status int, text, retry string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if retry != "" {
+		h.Set("Retry-After", retry)
+	}
+	body := strconv.Itoa(status) + " " + text + "\n"
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body)) // the client may be gone
+}
+
+const maxRequestID = 128
+
+// requestID is the client's own when it is sane, else a new one.
+func requestID(r *http.Request) string {
+	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && ids[0] != "" && len(ids[0]) <= maxRequestID && idForm(ids[0]) {
+		return ids[0]
+	}
+	return strings.ToLower(rand.Text())
+}
+
+func idForm(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte("-_.:/+=@", c) < 0 {
+			return false
+		}
+	}
+	return true
+}

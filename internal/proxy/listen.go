@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listen opens the clients' sockets. With share, another teal-proxy of the same user
+// may listen on the same addresses (SO_REUSEPORT): the kernel spreads connections over
+// both. That is for a moment of overlap between two that know the same apps; a
+// connection in the queue of the one that closes is lost, which socket activation
+// avoids.
+func Listen(addresses []string, share bool) (_ []net.Listener, err error) {
+	var all []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+		}
+	}()
+	config := net.ListenConfig{}
+	if share {
+		config.Control = func(_, _ string, c syscall.RawConn) error {
+			var inner error
+			err := c.Control(func(fd uintptr) {
+				inner = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+			})
+			if err != nil {
+				return err
+			}
+			return inner
+		}
+	}
+	for _, address := range addresses {
+		l, err := config.Listen(context.Background(), "tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", address, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+const firstActivated = 3 // SD_LISTEN_FDS_START
+
+// Activated takes over the sockets that systemd passed to this process
+// (sd_listen_fds(3)), none when it passed none. The environment is cleaned, so that no
+// child takes them for its own.
+func Activated() (all []net.Listener, err error) {
+	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		os.Unsetenv(name)
+	}
+	if pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 0 || n > 64 {
+		return nil, fmt.Errorf("LISTEN_FDS is %q", count)
+	}
+	defer func() {
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			all = nil
+		}
+	}()
+	for i := range n {
+		name := "listen"
+		if i < len(names) && names[i] != "" {
+			name = names[i]
+		}
+		syscall.CloseOnExec(firstActivated + i)
+		f := os.NewFile(uintptr(firstActivated+i), name)
+		l, err := net.FileListener(f)
+		f.Close() // FileListener made a copy
+		if err != nil {
+			return all, fmt.Errorf("take over the socket %s: %w", name, err)
+		}
+		if _, ok := l.Addr().(*net.TCPAddr); !ok {
+			l.Close()
+			return all, fmt.Errorf("the socket %s is on %s; clients come over TCP", name, l.Addr().Network())
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}

@@ -1,0 +1,231 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+// TestSwitchUnderLoad moves an app to and fro while requests of all sorts run. No
+// request may fail, and none may be stamped as having chosen a generation after the
+// Put that ended it had returned.
+func TestSwitchUnderLoad(t *testing.T) {
+	f := start(t, nil)
+	app := func(name string) string {
+		return target(t, func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/slow" {
+				time.Sleep(150 * time.Millisecond)
+			}
+			fmt.Fprintf(w, "%s %s %d", name, r.Method, n)
+		})
+	}
+	at := map[release.Colour][]string{release.Blue: {app("blue"), app("blue")}, release.Green: {app("green"), app("green")}}
+	put := func(generation uint64) {
+		a := config(generation, release.Blue, at)
+		if generation%2 == 0 {
+			a.Live = release.Green
+		}
+		// Another prefix of the same app moves with it.
+		a.Routes = append(a.Routes, Route{Host: "a.test", Path: "/ai/", Service: "web", StripPath: true})
+		f.put("shop", a)
+	}
+	put(1)
+
+	type choice struct {
+		generation uint64
+		chosen     time.Time
+	}
+	var (
+		mu      sync.Mutex // guards choices
+		choices []choice
+		failed  atomic.Int64
+		all     sync.WaitGroup
+		stop    = make(chan struct{})
+	)
+	load := func(n int, method, path string, size int) {
+		for range n {
+			c := client(t)
+			all.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					var body io.Reader
+					if size > 0 {
+						body = strings.NewReader(strings.Repeat("x", size))
+					}
+					req := f.request(method, path, body)
+					req.GetBody = nil
+					resp, err := c.Do(req)
+					if err != nil {
+						failed.Add(1)
+						t.Errorf("%s %s: %v", method, path, err)
+						return
+					}
+					text, err := io.ReadAll(resp.Body)
+					resp.Body.Close()
+					colour := resp.Header.Get("Teal-Colour")
+					if want := fmt.Sprintf("%s %s %d", colour, method, size); err != nil || resp.StatusCode != 200 || string(text) != want {
+						failed.Add(1)
+						t.Errorf("%s %s: %s %q %v, want %q", method, path, resp.Status, text, err, want)
+						return
+					}
+					generation, err1 := strconv.ParseUint(resp.Header.Get("Teal-Generation"), 10, 64)
+					nanos, err2 := strconv.ParseInt(resp.Header.Get("Teal-Chosen"), 10, 64)
+					if err1 != nil || err2 != nil {
+						t.Errorf("headers %v", resp.Header)
+						return
+					}
+					mu.Lock()
+					choices = append(choices, choice{generation, time.Unix(0, nanos)})
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	load(8, "GET", "/", 0)
+	load(4, "GET", "/ai/x", 0)
+	load(4, "POST", "/", 2000)
+	load(8, "GET", "/slow", 0)
+
+	returned := map[uint64]time.Time{} // when the Put that ended the generation returned
+	for generation := uint64(2); generation <= 25; generation++ {
+		time.Sleep(15 * time.Millisecond)
+		put(generation)
+		returned[generation-1] = time.Now()
+	}
+	close(stop)
+	all.Wait()
+	late, perGeneration := 0, map[uint64]int{}
+	for _, c := range choices {
+		perGeneration[c.generation]++
+		if end, over := returned[c.generation]; over && c.chosen.After(end) {
+			late++
+		}
+	}
+	if late != 0 || failed.Load() != 0 {
+		t.Errorf("of %d requests %d failed and %d chose an old generation late", len(choices), failed.Load(), late)
+	}
+	if len(perGeneration) < 20 {
+		t.Errorf("only %d generations had requests: the test does not test", len(perGeneration))
+	}
+	var counted uint64
+	for _, c := range []release.Colour{release.Blue, release.Green} {
+		n := f.counters("shop", c)
+		counted += n.Requests
+		if n.Errors != 0 || n.InFlight != 0 {
+			t.Errorf("%s counts %+v", c, n)
+		}
+	}
+	if counted != uint64(len(choices)) {
+		t.Errorf("the proxy counts %d requests, the clients %d", counted, len(choices))
+	}
+	for _, s := range f.Proxy.sets {
+		for _, svc := range s.services {
+			for _, r := range svc.replicas {
+				if n := r.inFlight.Load(); n != 0 {
+					t.Errorf("%s has %d in flight for ever", r.address, n)
+				}
+			}
+		}
+	}
+	t.Logf("%d requests over %d generations", len(choices), len(perGeneration))
+}
+
+// TestChoiceIsCountedBeforeItIsMade drives the choice itself as hard as it goes: once
+// the table is replaced and nobody is counted in, nobody may come in.
+func TestChoiceIsCountedBeforeItIsMade(t *testing.T) {
+	p, err := New(Options{StateDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.store.write = func(file string, data []byte) error { return nil } // as fast as it can be
+	at := map[release.Colour][]string{release.Blue: {"127.0.0.1:1"}, release.Green: {"127.0.0.1:2"}}
+	app := func(generation uint64) App {
+		a := config(generation, release.Blue, at)
+		if generation%2 == 0 {
+			a.Live = release.Green
+		}
+		return a
+	}
+	mustPut(t, p, "shop", app(1))
+	var over atomic.Uint64 // generations up to this one have ended
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		all.Go(func() {
+			req, err := http.NewRequest(http.MethodGet, "http://a.test/", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				ended := over.Load()
+				fl, err := p.choose(req, "id")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if fl.gen.config.Generation <= ended {
+					t.Errorf("chose generation %d after %d had ended", fl.gen.config.Generation, ended)
+					return
+				}
+				fl.gen.leave()
+			}
+		})
+	}
+	for generation := uint64(2); generation < 400; generation++ {
+		done, err := p.Put(t.Context(), "shop", app(generation))
+		if err != nil || done.Unfinished != 0 {
+			t.Fatalf("generation %d: %+v %v", generation, done, err)
+		}
+		over.Store(generation - 1)
+		if n := p.sets[0].counters.inFlight.Load() + p.sets[1].counters.inFlight.Load(); n > 4 {
+			t.Fatalf("%d in flight of 4", n)
+		}
+	}
+	close(stop)
+	all.Wait()
+	if len(p.sets) != 2 {
+		t.Errorf("%d sets are kept, want blue and green", len(p.sets))
+	}
+}
+
+func TestSwitchClosesIdleConnectionsOfTheOldColour(t *testing.T) {
+	f := start(t, nil)
+	var open atomic.Int64
+	one := targetWithState(t, says("one"), func(s http.ConnState) {
+		switch s {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	})
+	two := target(t, says("two"))
+	f.put("shop", both(1, release.Blue, one, two))
+	for range 5 {
+		f.get("/")
+	}
+	if n := open.Load(); n != 1 {
+		t.Errorf("%d connections for requests one after the other, want a kept one", n)
+	}
+	f.put("shop", both(2, release.Green, one, two))
+	eventually(t, "the old colour's idle connection closes", func() bool { return open.Load() == 0 })
+}
