@@ -1,0 +1,253 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+// Backend answers what the server is asked. An error that is a *Failure is passed on
+// as it is.
+type Backend interface {
+	Status() Status
+	Explain(app string) (Explanation, error)
+	History(app string, n int) (History, error)
+	Plan(app string) (Plan, error)
+	// Events yields journal records after seq; with follow it goes on until ctx ends.
+	Events(ctx context.Context, app string, seq uint64, follow bool, yield func(Event) error) error
+	// Logs copies container logs to w.
+	Logs(ctx context.Context, q LogQuery, w io.Writer) error
+
+	Rollback(ctx context.Context, actor string, c Command) (Done, error)
+	Resume(ctx context.Context, actor string, c Command) (Done, error)
+	Retry(ctx context.Context, actor string, c Command) (Done, error)
+	Freeze(ctx context.Context, actor string, c Command) (Done, error)
+	Unfreeze(ctx context.Context, actor string, c Command) (Done, error)
+	Sync(ctx context.Context, actor string, c Command) (Done, error)
+	// Refused records that a peer asked for what it may not do.
+	Refused(actor, verb string)
+}
+
+// LogQuery says which container logs are wanted.
+type LogQuery struct {
+	App, Service string
+	Colour       release.Colour // empty: the live one
+	Tail         int
+	Follow       bool
+}
+
+// Server is the control socket.
+type Server struct {
+	Path    string // of the socket; its directory exists
+	Roles   Roles
+	Backend Backend
+	Version string
+	Log     *slog.Logger
+}
+
+const maxCommand = 64 << 10
+
+// Serve listens until ctx ends. The socket is open to every local user; each request
+// is judged by the peer's role.
+func (s *Server) Serve(ctx context.Context) error {
+	if err := os.Remove(s.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the old control socket: %w", err)
+	}
+	l, err := net.Listen("unix", s.Path)
+	if err != nil {
+		return fmt.Errorf("listen on the control socket: %w", err)
+	}
+	if err := os.Chmod(s.Path, 0o666); err != nil {
+		l.Close()
+		return fmt.Errorf("open the control socket to its peers: %w", err)
+	}
+	streams, stop := context.WithCancel(context.Background())
+	server := &http.Server{Handler: s.handler(), ConnContext: withPeer, BaseContext: func(net.Listener) context.Context { return streams },
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug)}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		stop()
+		return fmt.Errorf("serve the control socket: %w", err)
+	case <-ctx.Done():
+	}
+	stop() // ends streams that would never end by themselves
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	err = server.Shutdown(grace)
+	<-done
+	if errors.Is(err, context.DeadlineExceeded) {
+		return server.Close()
+	}
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	read := func(pattern string, h func(r *http.Request) (any, error)) {
+		mux.Handle("GET "+pattern, s.as(Viewer, pattern, func(w http.ResponseWriter, r *http.Request) error {
+			reply, err := h(r)
+			if err != nil {
+				return err
+			}
+			return writeJSON(w, http.StatusOK, reply)
+		}))
+	}
+	read("/v1/status", func(*http.Request) (any, error) { return s.Backend.Status(), nil })
+	read("/v1/explain", func(r *http.Request) (any, error) { return s.Backend.Explain(r.FormValue("app")) })
+	read("/v1/plan", func(r *http.Request) (any, error) { return s.Backend.Plan(r.FormValue("app")) })
+	read("/v1/history", func(r *http.Request) (any, error) {
+		n, err := strconv.Atoi(r.FormValue("n"))
+		if err != nil || n <= 0 || n > 10000 {
+			n = 20
+		}
+		return s.Backend.History(r.FormValue("app"), n)
+	})
+	read("/v1/version", func(r *http.Request) (any, error) {
+		p, _ := peerFrom(r.Context())
+		return About{Meta: meta("Version"), Version: s.Version, Go: runtime.Version(), Actor: p.Actor(), Role: s.Roles.Role(p), Instance: s.Backend.Status().Instance}, nil
+	})
+	mux.Handle("GET /v1/events", s.as(Viewer, "/v1/events", s.events))
+	mux.Handle("GET /v1/logs", s.as(Viewer, "/v1/logs", s.logs))
+
+	for verb, do := range map[string]func(context.Context, string, Command) (Done, error){
+		"rollback": s.Backend.Rollback, "resume": s.Backend.Resume, "retry": s.Backend.Retry,
+		"freeze": s.Backend.Freeze, "unfreeze": s.Backend.Unfreeze, "sync": s.Backend.Sync,
+	} {
+		mux.Handle("POST /v1/"+verb, s.as(Operator, verb, func(w http.ResponseWriter, r *http.Request) error {
+			var c Command
+			d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCommand))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&c); err != nil {
+				return Fail(http.StatusBadRequest, release.BadRequest, "read the command: "+err.Error())
+			}
+			p, _ := peerFrom(r.Context())
+			done, err := do(r.Context(), p.Actor(), c)
+			if err != nil {
+				return err
+			}
+			done.Meta, done.Actor = meta("Done"), p.Actor()
+			return writeJSON(w, http.StatusOK, done)
+		}))
+	}
+	return mux
+}
+
+// as lets a request through when the peer's role suffices.
+func (s *Server) as(need Role, verb string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, known := peerFrom(r.Context())
+		role := Nobody
+		if known {
+			role = s.Roles.Role(p)
+		}
+		if role != Operator && (role != need || role == Nobody) {
+			s.Log.Warn("request refused", "verb", verb, "actor", p.Actor(), "role", string(role), "needs", string(need))
+			s.Backend.Refused(p.Actor(), verb)
+			group := "teal-viewers or teal-operators"
+			if need == Operator {
+				group = "teal-operators"
+			}
+			fail(w, Fail(http.StatusForbidden, release.NotAuthorised, fmt.Sprintf("%s may not %s: it needs the group %s", p.Actor(), verb, group)))
+			return
+		}
+		if err := h(w, r); err != nil {
+			fail(w, err)
+		}
+	})
+}
+
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	since, err := strconv.ParseUint(r.FormValue("since"), 10, 64)
+	if err != nil && r.FormValue("since") != "" {
+		return Fail(http.StatusBadRequest, release.BadRequest, "since must be a number")
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	err = s.Backend.Events(r.Context(), r.FormValue("app"), since, r.FormValue("follow") == "1", func(e Event) error {
+		if err := enc.Encode(e); err != nil {
+			return err
+		}
+		return flush.Flush()
+	})
+	if r.Context().Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
+	tail, err := strconv.Atoi(r.FormValue("tail"))
+	if err != nil || tail < 0 || tail > 100000 {
+		tail = 100
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	err = s.Backend.Logs(r.Context(), LogQuery{App: r.FormValue("app"), Service: r.FormValue("service"),
+		Colour: release.Colour(r.FormValue("colour")), Tail: tail, Follow: r.FormValue("follow") == "1"}, flushing{w})
+	if r.Context().Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// flushing sends each write at once, so that a followed log is live.
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(b)
+	if err == nil {
+		err = http.NewResponseController(f.ResponseWriter).Flush()
+	}
+	return n, err
+}
+
+// Fail makes an error reply; its ID and Next come from the table of reasons.
+func Fail(status int, code release.Code, text string) *Failure {
+	f := &Failure{Meta: meta("Error"), Status: status, Code: code, Text: text}
+	if r, ok := release.Lookup(code); ok {
+		f.ID, f.Next = r.ID(), r.Next
+	}
+	return f
+}
+
+func fail(w http.ResponseWriter, err error) {
+	var f *Failure
+	if !errors.As(err, &f) {
+		f = &Failure{Meta: meta("Error"), Status: http.StatusInternalServerError, Code: release.Broken, Text: err.Error()}
+	}
+	_ = writeJSON(w, f.Status, f) // the peer is gone if this fails
+}
+
+// Error is the failure's text for people, with its stable number.
+func (f *Failure) Error() string {
+	text := f.Text
+	if f.ID != "" {
+		text += " (" + f.ID + ")"
+	}
+	return text
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the reply: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(data, '\n'))
+	return err
+}
