@@ -1,0 +1,320 @@
+package reconcile
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
+)
+
+// Desk reads what Git wants and asks trust about it. Parsing is cached by the
+// directory's tree id; the verdict is judged anew each time, for it depends on the
+// clock.
+type Desk struct {
+	Env    string
+	Host   release.Host
+	Key    []byte // of the inputs hash
+	Repo   Repository
+	Shelf  Shelf
+	Policy func() (*trust.Policy, release.Code, string)
+	Never  []string // host paths that no policy can allow
+
+	live func() map[string]release.Digest // what each app serves here; set by NewRunner
+	// Parsed keeps what was parsed; nil gives the desk one of its own. Two desks of one
+	// host and key may share it.
+	Parsed *Parsed
+
+	mu     sync.Mutex // guards proofs
+	proofs map[string]trust.Evidence
+}
+
+// Parsed is a cache of parsed release directories: a file takes about 20 ms to parse.
+type Parsed struct {
+	mu sync.Mutex // guards all
+	of map[string]*parsed
+}
+
+const maxParsed = 256
+
+func (c *Parsed) get(key string) *parsed {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[key]
+}
+
+func (c *Parsed) put(key string, p *parsed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == nil || len(c.of) > maxParsed {
+		c.of = map[string]*parsed{}
+	}
+	c.of[key] = p
+}
+
+// find is any parsed release of the digest.
+func (c *Parsed) find(app string, digest release.Digest) *release.Release {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.of {
+		if p.digest == digest && p.rel != nil && p.rel.App == app {
+			return p.rel
+		}
+	}
+	return nil
+}
+
+// parsed is what one release directory says, problems included.
+type parsed struct {
+	digest   release.Digest
+	rel      *release.Release
+	problems release.Problems
+	target   release.Target
+	specs    []release.SetSpec
+	shared   map[string]string
+}
+
+func (d *Desk) dir(app string) string { return path.Join("environments", d.Env, app) }
+
+// Want says what Git asks of the app now, and what trust says of that.
+func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want {
+	commit, code, detail := d.Repo.Desired()
+	if code != "" {
+		return rollout.Want{Unknown: code, Detail: detail}
+	}
+	tree, ok := commit.Tree(d.dir(app))
+	if !ok {
+		return rollout.Want{Absent: true, Commit: commit.ID()}
+	}
+	p, err := d.parse(app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(app)) })
+	if err != nil {
+		return rollout.Want{Unknown: release.ManifestInvalid, Detail: err.Error(), Commit: commit.ID()}
+	}
+	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Commit: commit.ID()}
+	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now)
+	if w.Verdict.Accepted {
+		if taken := d.taken(commit, app, p.rel); taken != "" {
+			w.Verdict = trust.Verdict{At: now, Reasons: []trust.Finding{{Code: release.RouteConflict, Detail: trust.Escape(taken)}},
+				Gates: append(w.Verdict.Gates, trust.Gate{Name: "routes", State: trust.GateFail, Detail: trust.Escape(taken)})}
+		}
+	}
+	return w
+}
+
+// taken names the first route of rel that another app has: one that serves it on this
+// host, or, when neither does yet, the one whose name comes first.
+func (d *Desk) taken(commit Commit, app string, rel *release.Release) string {
+	serving := map[string]release.Digest{}
+	if d.live != nil {
+		serving = d.live()
+	}
+	others, err := commit.Apps(d.Env)
+	if err != nil {
+		return "the apps beside it could not be listed: " + err.Error()
+	}
+	others = append(others, slices.Sorted(maps.Keys(serving))...)
+	slices.Sort(others)
+	mine := d.routes(app, serving[app])
+	for _, other := range slices.Compact(others) {
+		if other == app {
+			continue
+		}
+		theirs := d.routes(other, serving[other])
+		wanted := map[string]bool{}
+		if tree, ok := commit.Tree(d.dir(other)); ok && other < app {
+			p, err := d.parse(other, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(other)) })
+			if err == nil && p.rel != nil && len(p.problems) == 0 {
+				wanted = routeSet(p.rel)
+			}
+		}
+		for _, r := range rel.Routes() {
+			if key := r.Host + r.Path; theirs[key] || wanted[key] && !mine[key] {
+				return fmt.Sprintf("route %s of service %s belongs to app %s", key, r.Service, other)
+			}
+		}
+	}
+	return ""
+}
+
+// routes are the routes of a stored release, host and path as one word.
+func (d *Desk) routes(app string, digest release.Digest) map[string]bool {
+	if digest == "" {
+		return nil
+	}
+	p, err := d.stored(app, digest)
+	if err != nil || p.rel == nil {
+		return nil
+	}
+	return routeSet(p.rel)
+}
+
+func routeSet(rel *release.Release) map[string]bool {
+	set := map[string]bool{}
+	for _, r := range rel.Routes() {
+		set[r.Host+r.Path] = true
+	}
+	return set
+}
+
+// Again judges a release that was accepted before by what policy and evidence say now.
+func (d *Desk) Again(app string, past rollout.State, now time.Time) *trust.Verdict {
+	if past.Deploy == nil || past.Deploy.Kind != rollout.KindRelease {
+		return nil
+	}
+	p, err := d.stored(app, past.Deploy.To.ID.Digest)
+	if err != nil {
+		return nil // not on the shelf yet, or unreadable: the wanted one is judged
+	}
+	v, _ := d.judge(app, p, past, now)
+	return &v
+}
+
+// stored parses a release from the shelf.
+func (d *Desk) stored(app string, digest release.Digest) (*parsed, error) {
+	return d.parse(app, "shelf:"+string(digest), func() (fs.FS, error) { return d.Shelf.Dir(digest) })
+}
+
+func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, error) {
+	key = app + "/" + key
+	p := d.Parsed.get(key)
+	if p != nil {
+		return p, nil
+	}
+	dir, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("read the release directory of %s: %w", app, err)
+	}
+	p = &parsed{}
+	if p.digest, err = release.DigestOf(dir); err != nil {
+		// Not a digest, so nothing can be approved; the problem is named as such.
+		p.problems = release.Problems{{File: d.dir(app), Code: release.ManifestInvalid, Message: err.Error()}}
+		sum := sha256.Sum256([]byte(key))
+		p.digest = release.Digest(hex.EncodeToString(sum[:]))
+	} else {
+		p.rel, p.problems = release.Parse(dir, d.Env, app)
+	}
+	p.target = release.Target{Digest: p.digest, Inputs: d.inputs()}
+	if p.rel != nil && len(p.problems) == 0 {
+		if err := p.resolve(d.Host); err != nil {
+			p.problems = release.Problems{{File: path.Join(d.dir(app), "release.yaml"), Code: release.ManifestInvalid, Message: err.Error()}}
+		}
+	}
+	d.Parsed.put(key, p)
+	return p, nil
+}
+
+// inputs is the keyed hash of what the host adds to the release. No secrets and no
+// host values are carried out yet, so it is the hash of none.
+func (d *Desk) inputs() string {
+	mac := hmac.New(sha256.New, d.Key)
+	mac.Write([]byte("teal-inputs-v1\n"))
+	return hex.EncodeToString(mac.Sum(nil))[:16]
+}
+
+// resolve makes the specifications that host access is judged on.
+func (p *parsed) resolve(host release.Host) error {
+	shared, err := release.PlanShared(p.rel, host, p.target)
+	if err != nil {
+		return err
+	}
+	swapped, err := release.Plan(p.rel, host, release.Blue, p.target, "", func(string, int) netip.Addr { return netip.Addr{} })
+	if err != nil {
+		return err
+	}
+	p.specs = []release.SetSpec{swapped, shared}
+	p.shared = map[string]string{}
+	for _, c := range shared.Containers {
+		p.shared[c.Service] = c.Labels[release.LabelSpec]
+	}
+	return nil
+}
+
+// set is the release as the planner knows it, without colour.
+func (p *parsed) set(commit string) rollout.Set {
+	s := rollout.Set{ID: release.SetID{Target: p.target}, Commit: commit}
+	if p.rel == nil {
+		return s
+	}
+	s.Version, s.Sequence, s.Content = p.rel.Version, p.rel.Sequence, p.rel.Content
+	s.Bake, s.Drain, s.Keep = p.rel.Bake, p.rel.Drain, p.rel.Keep
+	s.Crash = map[string]int{}
+	for _, service := range p.rel.Services {
+		switch service.Class() {
+		case release.ClassRouted:
+			s.Routed = append(s.Routed, service.Name)
+		case release.ClassHandover:
+			s.Workers = append(s.Workers, service.Name)
+		}
+		s.Crash[service.Name] = service.CrashLimit
+	}
+	slices.Sort(s.Routed)
+	slices.Sort(s.Workers)
+	return s
+}
+
+// judge asks trust. A release that does not parse is refused with its problems.
+func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time) (trust.Verdict, string) {
+	if len(p.problems) > 0 {
+		v := trust.Verdict{At: now}
+		for _, problem := range p.problems {
+			v.Reasons = append(v.Reasons, trust.Finding{Code: problem.Code, Detail: trust.Escape(problem.String()), Next: problem.Next})
+		}
+		v.Gates = []trust.Gate{{Name: "manifest", State: trust.GateFail, Detail: v.Reasons[0].Detail}}
+		return v, ""
+	}
+	refuse := func(code release.Code, detail string) trust.Verdict {
+		return trust.Verdict{At: now, Reasons: []trust.Finding{{Code: code, Detail: detail}}}
+	}
+	policy, code, detail := d.Policy()
+	if policy == nil {
+		return refuse(code, detail), ""
+	}
+	evidence, commit, code, detail := d.evidence(app, p.digest)
+	if code != "" {
+		return refuse(code, detail), commit
+	}
+	return trust.Evaluate(trust.Input{
+		Policy: policy, Release: p.rel, Sets: p.specs, Evidence: evidence, Never: d.Never, Edge: d.Host.EdgeNetwork, Now: now,
+		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At},
+	}), commit
+}
+
+// evidence gathers the approvals of a digest, once per evidence commit.
+func (d *Desk) evidence(app string, digest release.Digest) (trust.Evidence, string, release.Code, string) {
+	commit, code, detail := d.Repo.Evidence()
+	if code != "" {
+		return trust.Evidence{}, "", code, detail
+	}
+	key := commit.ID() + "/" + app + "/" + string(digest)
+	d.mu.Lock()
+	e, ok := d.proofs[key]
+	d.mu.Unlock()
+	if ok {
+		return e, commit.ID(), "", ""
+	}
+	root, err := commit.Sub(".")
+	if err == nil {
+		e, err = trust.Gather(root, d.Env, app, digest)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return trust.Evidence{}, commit.ID(), release.EvidenceUnreadable, err.Error()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.proofs == nil || len(d.proofs) > 256 {
+		d.proofs = map[string]trust.Evidence{}
+	}
+	d.proofs[key] = e
+	return e, commit.ID(), "", ""
+}

@@ -1,0 +1,202 @@
+package reconcile
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// Edges is everything the loops act through.
+type Edges struct {
+	Containers Containers
+	Switch     Switch
+	Turn       Turn
+	Fleet      Fleet
+	Journal    Journal
+	Shelf      Shelf
+	Health     Health
+	Preflight  Preflight // optional
+	Desk       *Desk
+	Edge       netip.Prefix
+	Log        *slog.Logger
+	// Changed is told of every record, after it is durable.
+	Changed func(app string)
+}
+
+// Runner runs one loop per app.
+type Runner struct {
+	edges *Edges
+	addr  *addresses
+
+	mu    sync.Mutex // guards loops
+	loops map[string]*loop
+	group *errgroup.Group
+	ctx   context.Context
+	early map[string]rollout.State
+}
+
+// NewRunner takes the states that the journal's replay gave.
+func NewRunner(e Edges, states map[string]rollout.State) *Runner {
+	if e.Changed == nil {
+		e.Changed = func(string) {}
+	}
+	r := &Runner{edges: &e, addr: newAddresses(e.Edge), loops: map[string]*loop{}, early: states}
+	for app, s := range states {
+		r.addr.hold(app, s)
+	}
+	e.Desk.live = r.live
+	if e.Desk.Parsed == nil {
+		e.Desk.Parsed = &Parsed{}
+	}
+	return r
+}
+
+// Run reconciles every app that the journal or the repository knows until ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	r.mu.Lock()
+	r.group, r.ctx = g, ctx
+	r.mu.Unlock()
+	for app, s := range r.early {
+		r.add(app, s)
+	}
+	g.Go(func() error { return r.discover(ctx) })
+	return g.Wait()
+}
+
+// discover starts a loop for each app that appears in the repository, and wakes all
+// when the repository or the fleet changes.
+func (r *Runner) discover(ctx context.Context) error {
+	for {
+		fleet := r.edges.Fleet.Changed()
+		if commit, code, _ := r.edges.Desk.Repo.Desired(); code == "" {
+			apps, err := commit.Apps(r.edges.Desk.Env)
+			if err != nil {
+				r.edges.Log.Warn("list apps", "err", err)
+			}
+			for _, app := range apps {
+				r.add(app, rollout.State{})
+			}
+		}
+		r.Wake("")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.edges.Desk.Repo.Changed():
+		case <-fleet:
+		}
+	}
+}
+
+func (r *Runner) add(app string, s rollout.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.loops[app] != nil || r.ctx.Err() != nil {
+		return
+	}
+	l := newLoop(r.edges, app, s, r.addr)
+	r.loops[app] = l
+	ctx := r.ctx
+	r.group.Go(func() error { return l.run(ctx) })
+}
+
+// Wake makes the loop of app look again; "" wakes all.
+func (r *Runner) Wake(app string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, l := range r.loops {
+		if app == "" || app == name {
+			l.nudge()
+		}
+	}
+}
+
+// Burst tells an app's loop that the proxy saw a burst of errors.
+func (r *Runner) Burst(app string, b rollout.Burst) {
+	r.mu.Lock()
+	l := r.loops[app]
+	r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.burst = &b
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// Status is one app as it stands.
+type Status struct {
+	App   string
+	State rollout.State
+	Want  rollout.Want
+	Wait  rollout.Wait
+	Seen  rollout.Seen
+}
+
+// Status lists every app, by name.
+func (r *Runner) Status() []Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []Status
+	for _, app := range slices.Sorted(maps.Keys(r.loops)) {
+		l := r.loops[app]
+		l.mu.Lock()
+		all = append(all, Status{App: app, State: l.state, Want: l.want, Wait: l.waiting, Seen: l.seen})
+		l.mu.Unlock()
+	}
+	return all
+}
+
+// live is the release that each app serves.
+func (r *Runner) live() map[string]release.Digest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]release.Digest{}
+	for app, l := range r.loops {
+		l.mu.Lock()
+		if l.state.Live != nil {
+			out[app] = l.state.Live.ID.Digest
+		}
+		l.mu.Unlock()
+	}
+	return out
+}
+
+// States is the state of every app: what a checkpoint holds.
+func (r *Runner) States() map[string]rollout.State {
+	out := map[string]rollout.State{}
+	for _, s := range r.Status() {
+		out[s.App] = s.State
+	}
+	return out
+}
+
+// Replay folds journal records into states.
+func Replay(states map[string]rollout.State, app string, rec rollout.Record, at time.Time) {
+	s := states[app]
+	s.App = app
+	states[app] = s.Apply(rec, at)
+}
+
+// Known says which sets of an app are in its state: a container of another set is an
+// orphan or a sign of lost state.
+func Known(states map[string]rollout.State, app string, set release.SetID) bool {
+	s, ok := states[app]
+	if !ok {
+		return false
+	}
+	if set.Colour == release.Shared {
+		return true
+	}
+	return slices.ContainsFunc(s.Sets(), func(x rollout.Set) bool { return x.ID == set })
+}

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// TestCrashAtEveryEdgeCall runs each story once to record every call that the agent
+// makes to an edge, and then once more for each of these calls with a crash right
+// before it and once with a crash right after it. Whatever was interrupted, the
+// restarted agent must bring the story to the same end.
+//
+// It prints how often each state was crashed in, by edge; a state or an edge call
+// that was recorded and never crashed in fails the test.
+func TestCrashAtEveryEdgeCall(t *testing.T) {
+	cover := coverage{hits: map[cell]int{}, calls: map[cell]bool{}}
+	t.Run("stories", func(t *testing.T) {
+		for _, s := range stories() {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				calm := s.run(t, 0, false)
+				if t.Failed() {
+					return
+				}
+				cover.recorded(calm.Calls())
+				n := len(calm.Calls())
+				for at := 1; at <= n; at += stride {
+					for _, before := range []bool{true, false} {
+						name := fmt.Sprintf("call %d of %d", at, n)
+						w := s.run(t, at, before)
+						c := w.Crashed()
+						if c == nil {
+							t.Errorf("%s: the agent did not crash", name)
+							continue
+						}
+						cover.crashed(*c, before)
+						if t.Failed() {
+							t.Fatalf("%s: %s.%s in %s, before=%v", name, c.Edge, c.Op, orNone(c.Phase), before)
+						}
+					}
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	cover.report(t)
+}
+
+func orNone(p rollout.Phase) rollout.Phase {
+	if p == "" {
+		return "none"
+	}
+	return p
+}
+
+// cell is one field of the coverage table.
+type cell struct {
+	phase  rollout.Phase
+	edge   string
+	before bool
+}
+
+type coverage struct {
+	mu    sync.Mutex // guards the rest
+	hits  map[cell]int
+	calls map[cell]bool // of the recording; before is always true
+}
+
+func (c *coverage) recorded(calls []Call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, call := range calls {
+		c.calls[cell{orNone(call.Phase), call.Edge, true}] = true
+	}
+}
+
+func (c *coverage) crashed(call Call, before bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hits[cell{orNone(call.Phase), call.Edge, before}]++
+}
+
+// report prints the table: crashes before/after a call, by state and edge. "-" says
+// that the agent makes no such call in that state.
+func (c *coverage) report(t *testing.T) {
+	edges := []string{"container", "switch", "turn", "fsync"}
+	phases := append([]rollout.Phase{"none"}, append(rollout.Phases(), rollout.Live, rollout.Reverted, rollout.Held, rollout.Superseded)...)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-12s", "state")
+	for _, e := range edges {
+		fmt.Fprintf(&b, " %14s", e)
+	}
+	b.WriteString("   (crashes before/after a call)\n")
+	total := 0
+	for _, p := range phases {
+		fmt.Fprintf(&b, "%-12s", p)
+		any := false
+		for _, e := range edges {
+			before, after := c.hits[cell{p, e, true}], c.hits[cell{p, e, false}]
+			total += before + after
+			switch {
+			case !c.calls[cell{p, e, true}]:
+				fmt.Fprintf(&b, " %14s", "-")
+				continue
+			case before == 0 || after == 0:
+				t.Errorf("%s calls in state %s were recorded, and crashed %d times before and %d times after", e, p, before, after)
+			}
+			any = true
+			fmt.Fprintf(&b, " %14s", fmt.Sprintf("%d/%d", before, after))
+		}
+		b.WriteString("\n")
+		if !any {
+			t.Errorf("no story passes through state %s", p)
+		}
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(c.calls), func(a, b cell) int { return strings.Compare(string(a.phase)+a.edge, string(b.phase)+b.edge) }) {
+		if !slices.Contains(phases, k.phase) || !slices.Contains(edges, k.edge) {
+			t.Errorf("the table has no field for %s calls in state %s", k.edge, k.phase)
+		}
+	}
+	fmt.Fprintf(&b, "%d crashes, each brought to the story's own end\n", total)
+	if os.Getenv("TEAL_COVERAGE") != "" || testing.Verbose() {
+		t.Log("\n" + b.String())
+	}
+}

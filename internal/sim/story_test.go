@@ -1,0 +1,322 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
+)
+
+const policyText = `apiVersion: teal/v1
+kind: Trust
+repoId: 5f0c1c2e-8a57-4a43-9b38-1f2f5f7d9e11
+environment: staging
+policy:
+  people: {}
+  environments: {staging: {approvals: []}}
+hostAccess: {shop: {routes: [shop.example.test]}}
+`
+
+func policy(t *testing.T) *trust.Policy {
+	t.Helper()
+	p, err := trust.ParsePolicy("trust.yaml", []byte(policyText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const image = "registry.example.test/shop@sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+
+// manifest is a shop of two routed services, a worker and a shared store.
+func manifest(version string, sequence int) map[string]string {
+	return map[string]string{"environments/staging/shop/release.yaml": fmt.Sprintf(`name: shop
+services:
+  backend:
+    image: %[1]s
+    environment: {SHOP_VERSION: %[2]s}
+    x-teal: {route: {host: shop.example.test, path: /, port: 8000}, probe: {path: /health/}}
+  ai-gateway:
+    image: %[1]s
+    environment: {SHOP_VERSION: %[2]s}
+    x-teal: {route: {host: shop.example.test, path: /ai/, port: 9000}, probe: {path: /healthz}}
+  worker:
+    image: %[1]s
+    environment: {SHOP_VERSION: %[2]s}
+    healthcheck: {test: [CMD, /app, check]}
+  store:
+    image: %[1]s
+    x-teal: {shared: true}
+x-teal:
+  version: %[2]s
+  sequence: %[3]d
+  preparedBy: ci-bot
+  drain: {http: 5s, websocket: 5s}
+  bake: {for: 20s, every: 5s, failures: 2}
+`, image, version, sequence)}
+}
+
+// story is one course of events with a known end. Each step is done, and repeated if
+// the agent died under it, until its condition holds.
+type story struct {
+	name    string
+	behave  map[string]Behaviour
+	steps   []step
+	live    string        // version that serves in the end
+	ends    rollout.Phase // of the last deployment
+	why     release.Code  // of the hold; "" for none; several are alternatives
+	refused string        // version that must be quarantined
+}
+
+type step struct {
+	do    func(*World, *Agent) error
+	until func(rollout.State) bool
+}
+
+func commit1(version string, sequence int) func(*World, *Agent) error {
+	return func(w *World, _ *Agent) error {
+		w.Commit(manifest(version, sequence))
+		return nil
+	}
+}
+
+func rollback(w *World, a *Agent) error {
+	if len(a.Fleet.Orders("shop")) > 0 {
+		return nil // it was durable before the crash
+	}
+	_, err := a.Fleet.Order(context.Background(), rollout.Order{Kind: rollout.OrderRollback, App: "shop", Actor: "ann (uid 1000)", Reason: "checkout errors"})
+	return err
+}
+
+func freeze(_ *World, a *Agent) error {
+	return a.Fleet.Freeze(context.Background(), rollout.Freeze{Reason: "sale", Actor: "ann (uid 1000)"})
+}
+
+// atRest says that nothing is going on and nothing is left to clean up.
+func atRest(s rollout.State) bool {
+	return s.Deploy == nil && s.Effect == nil && s.Rollback == nil && len(s.Garbage) == 0 && s.Last != nil
+}
+
+func ended(version string) func(rollout.State) bool {
+	return func(s rollout.State) bool { return atRest(s) && s.Last.Version == version }
+}
+
+func in(p rollout.Phase, version string) func(rollout.State) bool {
+	return func(s rollout.State) bool {
+		return s.Deploy != nil && s.Deploy.Phase == p && s.Deploy.To.Version == version
+	}
+}
+
+func either(a, b func(rollout.State) bool) func(rollout.State) bool {
+	return func(s rollout.State) bool { return a(s) || b(s) }
+}
+
+func stories() []story {
+	v1 := step{commit1("v1.0.0", 1), ended("v1.0.0")}
+	v2 := step{commit1("v2.0.0", 2), ended("v2.0.0")}
+	return []story{
+		{name: "swap", steps: []step{v1, v2}, live: "v2.0.0", ends: rollout.Live},
+		{name: "errors after the switch", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 9 * time.Second}}, steps: []step{v1, v2},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed, refused: "v2.0.0"},
+		{name: "never ready", behave: map[string]Behaviour{"v2.0.0": {NeverReady: true}}, steps: []step{v1, v2},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.ProbeFailed, refused: "v2.0.0"},
+		{name: "worker ends in handover", behave: map[string]Behaviour{"v2.0.0": {WorkerExits: true}}, steps: []step{v1, v2},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.ContainerExited, refused: "v2.0.0"},
+		{name: "ends in the bake", behave: map[string]Behaviour{"v2.0.0": {ExitAfter: 8 * time.Second}}, steps: []step{v1, v2},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.ContainerExited + "|" + release.BakeFailed + "|" + release.CrashLoop, refused: "v2.0.0"},
+		{name: "rollback", steps: []step{v1, v2, {rollback, func(s rollout.State) bool { return atRest(s) && s.Hold != nil }}},
+			live: "v1.0.0", ends: rollout.Live, why: release.RolledBack},
+		{name: "superseded in the bake", steps: []step{v1, {commit1("v2.0.0", 2), either(in(rollout.Baking, "v2.0.0"), ended("v2.0.0"))}, {commit1("v3.0.0", 3), ended("v3.0.0")}},
+			live: "v3.0.0", ends: rollout.Live},
+		{name: "superseded, then bad", behave: map[string]Behaviour{"v3.0.0": {ErrorsAfter: 9 * time.Second}},
+			steps: []step{v1, {commit1("v2.0.0", 2), either(in(rollout.Baking, "v2.0.0"), ended("v2.0.0"))}, {commit1("v3.0.0", 3), ended("v3.0.0")}},
+			live:  "v1.0.0|v2.0.0", ends: rollout.Reverted, refused: "v3.0.0", why: release.BakeBurst + "|" + release.BakeFailed},
+		{name: "bad first release", behave: map[string]Behaviour{"v1.0.0": {ExitAfter: 8 * time.Second}}, steps: []step{v1},
+			live: "v1.0.0", ends: rollout.Held, why: release.NoProven, refused: "v1.0.0"},
+		{name: "refused, then corrected", steps: []step{v1,
+			{func(w *World, _ *Agent) error {
+				bad := manifest("v2.0.0", 2)
+				for name, text := range bad {
+					bad[name] = strings.Replace(text, "host: shop.example.test, path: /ai/", "host: other.example.test, path: /ai/", 1)
+				}
+				w.Commit(bad)
+				return nil
+			}, in(rollout.Blocked, "v2.0.0")},
+			{commit1("v2.0.1", 3), ended("v2.0.1")}}, live: "v2.0.1", ends: rollout.Live},
+		{name: "frozen, then lifted by superseding in Git", steps: []step{v1, {freeze, atRest}, {commit1("v2.0.0", 2), in(rollout.Waiting, "v2.0.0")},
+			{commit1("v1.0.0", 1), func(s rollout.State) bool { return atRest(s) && s.Last.Phase == rollout.Superseded }}}, live: "v1.0.0", ends: rollout.Superseded},
+	}
+}
+
+// run plays the story on a new host. crashAt 0 lets it live; else the agent dies right
+// before or after that call, and is started again a second later.
+func (s story) run(t *testing.T, crashAt int, before bool) (w *World) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w = NewWorld()
+		w.CrashAt, w.CrashBefore = crashAt, before
+		for version, b := range s.behave {
+			w.Behave(version, b)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		traffic := make(chan struct{})
+		go func() {
+			defer close(traffic)
+			w.Traffic(ctx, "shop", 200*time.Millisecond)
+		}()
+		log := slog.New(slog.NewTextHandler(io.Discard, nil))
+		agent, err := w.Start(policy(t), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revive := func() {
+			select {
+			case <-agent.Ended():
+				time.Sleep(time.Second)
+				if agent, err = w.Start(policy(t), log); err != nil {
+					t.Fatal(err)
+				}
+			default:
+			}
+		}
+		for i, step := range s.steps {
+			for done := false; !done; {
+				revive()
+				if err := step.do(w, agent); err == nil {
+					done = true
+				} else {
+					time.Sleep(100 * time.Millisecond)
+				}
+			}
+			deadline := time.Now().Add(30 * time.Minute)
+			for !step.until(w.State("shop")) {
+				if time.Now().After(deadline) {
+					st := w.State("shop")
+					t.Errorf("step %d was not reached in 30 minutes: phase %s, deploy %+v, last %+v, wait %+v", i+1, st.Phase(), st.Deploy, st.Last, agent.Status())
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+				revive()
+			}
+			if t.Failed() {
+				break
+			}
+		}
+		time.Sleep(30 * time.Second) // nothing more may happen
+		for range 20 {               // a run may be some looks shorter than the recorded one
+			if crashAt == 0 || w.Crashed() != nil {
+				break
+			}
+			agent.runner.Wake("")
+			time.Sleep(time.Second)
+		}
+		revive()
+		time.Sleep(time.Second)
+		agent.Stop()
+		cancel()
+		<-traffic
+		if !t.Failed() {
+			s.check(t, w)
+		}
+		if t.Failed() {
+			t.Logf("crash at call %d, before %v: %+v\nthe journal:\n%s", crashAt, before, w.Crashed(), w.Journal())
+		}
+	})
+	return w
+}
+
+// check is what must hold at the end of every story, crashed or not.
+func (s story) check(t *testing.T, w *World) {
+	t.Helper()
+	st := w.State("shop")
+	if !atRest(st) {
+		t.Errorf("not at rest: %+v", st)
+		return
+	}
+	if st.Live == nil || !strings.Contains("|"+s.live+"|", "|"+st.Live.Version+"|") {
+		t.Errorf("live is %+v, want %s", st.Live, s.live)
+		return
+	}
+	if st.Last.Phase != s.ends {
+		t.Errorf("the last deployment ended %s (%s %s), want %s", st.Last.Phase, st.Last.Why, st.Last.Detail, s.ends)
+	}
+	switch {
+	case s.why == "" && st.Hold != nil:
+		t.Errorf("held: %+v", st.Hold)
+	case s.why != "" && st.Hold == nil:
+		t.Errorf("not held, want %s", s.why)
+	case s.why != "" && !strings.Contains("|"+string(s.why)+"|", "|"+string(st.Hold.Why)+"|"):
+		t.Errorf("held for %s (%s), want %s", st.Hold.Why, st.Hold.Detail, s.why)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.Failed > 0 {
+		t.Errorf("%d of %d requests failed, the first: %s", w.Failed, w.Failed+w.Served, w.FirstFailure)
+	}
+	if w.Served == 0 {
+		t.Error("no request was served")
+	}
+	serves := w.proxy["shop"]
+	if serves.Live != st.Live.ID.Colour {
+		t.Errorf("the proxy serves %s, the journal says %s", serves.Live, st.Live.ID.Colour)
+	}
+	known := map[release.SetID]bool{}
+	for _, set := range st.Sets() {
+		known[set.ID] = true
+	}
+	up := map[string]bool{}
+	addresses := map[string]string{}
+	for _, c := range w.containers {
+		running := c.c.Status == rollout.Running
+		if c.c.Address.IsValid() && running {
+			if other := addresses[c.c.Address.String()]; other != "" {
+				t.Errorf("%s and %s have one address", other, c.c.Name)
+			}
+			addresses[c.c.Address.String()] = c.c.Name
+		}
+		switch {
+		case c.c.Set.Colour == release.Shared:
+			if _, ours := st.Shared[c.c.Service]; !ours {
+				t.Errorf("orphan: shared %s", c.c.Name)
+			}
+		case !known[c.c.Set]:
+			t.Errorf("orphan: %s of a set that the journal does not know", c.c.Name)
+		case running && c.c.Set != st.Live.ID:
+			t.Errorf("%s runs and is not live", c.c.Name)
+		}
+		if running {
+			up[c.c.Service] = true
+			if c.c.Restart != "unless-stopped" {
+				t.Errorf("%s would not survive a reboot: restart policy %q", c.c.Name, c.c.Restart)
+			}
+		} else if c.c.Restart == "unless-stopped" {
+			t.Errorf("%s is stopped and would come back at a reboot", c.c.Name)
+		}
+	}
+	want := []string{"backend", "ai-gateway", "worker", "store"}
+	for _, service := range want {
+		if !up[service] {
+			t.Errorf("%s does not run", service)
+		}
+	}
+	bad := 0
+	for _, q := range w.agent.Fleet.View().Quarantine {
+		if q.Version == s.refused {
+			bad++
+		} else {
+			t.Errorf("quarantined: %s (%s)", q.Version, q.Why)
+		}
+	}
+	if s.refused != "" && bad == 0 {
+		t.Errorf("%s is not quarantined", s.refused)
+	}
+}

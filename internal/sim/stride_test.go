@@ -1,0 +1,6 @@
+//go:build !race
+
+package sim
+
+// stride is the distance between two crash points.
+const stride = 1

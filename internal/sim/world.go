@@ -1,0 +1,309 @@
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing/fstest"
+	"time"
+
+	"github.com/tealops/teal/internal/reconcile"
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
+)
+
+// ErrCrashed is what every edge call of a dead agent gives.
+var ErrCrashed = errors.New("the agent crashed")
+
+// Call is one recorded call to an edge.
+type Call struct {
+	Edge  string // container, switch, turn, fsync
+	Op    string
+	Phase rollout.Phase // of the app as the journal had it
+}
+
+// Behaviour says what a release's containers do.
+type Behaviour struct {
+	NeverReady  bool          // probes never pass
+	ErrorsAfter time.Duration // after so long of running, every answer is a 500; 0: never
+	ExitAfter   time.Duration // the routed container ends after so long; 0: never
+	WorkerExits bool          // workers end at once
+}
+
+// World is what outlives the agent.
+type World struct {
+	mu         sync.Mutex
+	containers map[string]*container
+	proxy      map[string]reconcile.SwitchConfig
+	counters   map[string]map[release.Colour]rollout.Traffic
+	shelf      map[release.Digest]fs.FS
+	verdicts   map[release.Digest]trust.Verdict
+	journal    []entry
+	states     map[string]rollout.State // the fold of journal
+	store      []byte
+	files      fstest.MapFS
+	commit     int
+	changed    chan struct{}
+	behave     map[string]Behaviour // by version
+	Full       bool                 // the journal's disk: only going back gets through
+
+	// The crash button.
+	CrashAt     int // 1-based; 0: never
+	CrashBefore bool
+	calls       []Call
+	crashed     *Call
+	agent       *Agent
+
+	// What users saw.
+	Served, Failed, Errors int
+	FirstFailure           string
+	burst                  map[string]int
+}
+
+type container struct {
+	c       rollout.Container
+	ended   bool // by itself: what users see of that is the app's own doing
+	spec    release.ContainerSpec
+	version string
+}
+
+type entry struct {
+	App string
+	Rec json.RawMessage
+	At  time.Time
+}
+
+// NewWorld is an empty machine.
+func NewWorld() *World {
+	return &World{containers: map[string]*container{}, proxy: map[string]reconcile.SwitchConfig{},
+		counters: map[string]map[release.Colour]rollout.Traffic{}, shelf: map[release.Digest]fs.FS{}, verdicts: map[release.Digest]trust.Verdict{}, states: map[string]rollout.State{},
+		files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
+}
+
+// Behave says what containers of a version do.
+func (w *World) Behave(version string, b Behaviour) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.behave[version] = b
+}
+
+// Commit writes files and makes a commit of them.
+func (w *World) Commit(files map[string]string) {
+	w.mu.Lock()
+	next := fstest.MapFS{}
+	for name, f := range w.files {
+		next[name] = f
+	}
+	for name, text := range files {
+		if text == "" {
+			delete(next, name)
+			continue
+		}
+		next[name] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	w.files = next
+	w.commit++
+	w.mu.Unlock()
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// edge is the recording wrapper: every call of an agent to an edge goes through it.
+// It is also the crash button.
+func (a *Agent) edge(kind, op string, do func() error) error {
+	w := a.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a.dead {
+		return ErrCrashed
+	}
+	call := Call{Edge: kind, Op: op, Phase: w.phase()}
+	w.calls = append(w.calls, call)
+	hit := len(w.calls) == w.CrashAt
+	if hit && w.CrashBefore {
+		a.die(call)
+		return ErrCrashed
+	}
+	err := do()
+	if hit {
+		a.die(call)
+		return ErrCrashed
+	}
+	return err
+}
+
+// die ends the agent's life; w.mu is held.
+func (a *Agent) die(call Call) {
+	a.dead = true
+	a.world.crashed = &call
+	a.cancel()
+}
+
+// phase is the phase of the app that is furthest from rest; w.mu is held.
+func (w *World) phase() rollout.Phase {
+	var p rollout.Phase
+	for _, s := range w.states {
+		if s.Deploy != nil || p == "" {
+			p = s.Phase()
+		}
+	}
+	return p
+}
+
+// State is the app's state as the journal has it.
+func (w *World) State(app string) rollout.State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.states[app]
+}
+
+// Replayed is what a restarted agent reads: every record decoded from its bytes.
+func (w *World) Replayed() map[string]rollout.State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	states := map[string]rollout.State{}
+	for _, e := range w.journal {
+		var r rollout.Record
+		if err := json.Unmarshal(e.Rec, &r); err != nil {
+			panic(err)
+		}
+		reconcile.Replay(states, e.App, r, e.At)
+	}
+	return states
+}
+
+// Calls lists the calls so far.
+func (w *World) Calls() []Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Call(nil), w.calls...)
+}
+
+// Crashed is the call at which the agent died, nil if it did not.
+func (w *World) Crashed() *Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.crashed
+}
+
+// serving finds the container behind an address; w.mu is held.
+func (w *World) serving(ip netip.Addr) *container {
+	for _, c := range w.containers {
+		if c.c.Address == ip && c.c.Status == rollout.Running {
+			return c
+		}
+	}
+	return nil
+}
+
+// endedAt reports whether what should answer at an address ended by itself; w.mu is held.
+func (w *World) endedAt(ip netip.Addr) bool {
+	for _, c := range w.containers {
+		if c.c.Address == ip && c.c.Status == rollout.Exited && c.ended {
+			return true
+		}
+	}
+	return false
+}
+
+// Journal is the journal's text, for a test that fails.
+func (w *World) Journal() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var b strings.Builder
+	for _, e := range w.journal {
+		text := string(e.Rec)
+		fmt.Fprintf(&b, "%s %s\n", e.At.Format("15:04:05.000"), text[:min(len(text), 300)])
+	}
+	return b.String()
+}
+
+// healthy says whether a container answers well now; w.mu is held.
+func (w *World) healthy(c *container) bool {
+	b := w.behave[c.version]
+	return !b.NeverReady && (b.ErrorsAfter == 0 || time.Since(c.c.StartedAt) < b.ErrorsAfter)
+}
+
+// Request is one user's request through the proxy. It counts what the user saw.
+func (w *World) Request(app string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	config, ok := w.proxy[app]
+	if !ok || config.Live == "" {
+		return // nothing was ever live
+	}
+	fail := func(why string) {
+		w.Failed++
+		if w.FirstFailure == "" {
+			w.FirstFailure = why
+		}
+	}
+	for _, addresses := range config.Targets[config.Live] {
+		for _, a := range addresses {
+			c := w.serving(a.Addr())
+			if c == nil && w.endedAt(a.Addr()) {
+				w.Errors++
+				continue
+			}
+			if c == nil {
+				fail(fmt.Sprintf("nothing runs at %s, live %s", a, config.Live))
+				continue
+			}
+			if c.c.Set.Colour != config.Live {
+				fail(fmt.Sprintf("%s answers for %s", c.c.Name, config.Live))
+			}
+			t := w.counters[app][config.Live]
+			t.Requests++
+			w.Served++
+			if !w.healthy(c) {
+				t.Errors++
+				w.Errors++
+				w.burst[app]++
+				// The proxy says so at the 25th, and again every second while it goes on.
+				if n := w.burst[app]; n >= 25 && n%5 == 0 && w.agent != nil && !w.agent.dead && w.agent.runner != nil {
+					w.agent.bursts++
+					b := rollout.Burst{Seq: w.agent.bursts, Generation: config.Generation, Errors: 25, Requests: 25}
+					go w.agent.runner.Burst(app, b)
+				}
+			} else {
+				w.burst[app] = 0
+			}
+			if w.counters[app] == nil {
+				w.counters[app] = map[release.Colour]rollout.Traffic{}
+			}
+			w.counters[app][config.Live] = t
+		}
+	}
+}
+
+// live lets time do to containers what their behaviour says; called on a tick.
+func (w *World) live() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.containers {
+		b := w.behave[c.version]
+		ends := b.ExitAfter > 0 && c.spec.Class == release.ClassRouted && time.Since(c.c.StartedAt) >= b.ExitAfter ||
+			b.WorkerExits && c.spec.Class == release.ClassHandover
+		if c.c.Status == rollout.Running && c.c.Health == rollout.HealthStarting && time.Since(c.c.StartedAt) > time.Second {
+			c.c.Health = rollout.HealthHealthy
+		}
+		if c.c.Status != rollout.Running || !ends {
+			continue
+		}
+		if c.c.Restart == reconcile.RestartAlways { // the engine starts it again
+			c.c.Restarts, c.c.StartedAt = c.c.Restarts+1, time.Now()
+		} else {
+			c.c.Status, c.c.ExitCode, c.c.EndedAt, c.ended = rollout.Exited, 1, time.Now(), true
+		}
+		if w.agent != nil && !w.agent.dead && w.agent.runner != nil {
+			go w.agent.runner.Wake(c.c.App)
+		}
+	}
+}
