@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tealops/teal/internal/api"
+	"github.com/tealops/teal/internal/docker"
+	"github.com/tealops/teal/internal/fleet"
+	"github.com/tealops/teal/internal/gitops"
+	"github.com/tealops/teal/internal/hostcare"
+	"github.com/tealops/teal/internal/journal"
+	"github.com/tealops/teal/internal/proxy"
+	"github.com/tealops/teal/internal/reconcile"
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// agent is everything wired together.
+type agent struct {
+	config   Config
+	log      *slog.Logger
+	identity hostcare.Identity
+	policy   *policyFile
+	repo     *gitops.Repo
+	engine   *docker.Engine
+	proxy    *proxy.Client
+	journal  *journal.Journal
+	fleet    *fleet.Local
+	shelf    *gitops.Shelf
+	runner   *reconcile.Runner
+	desk     *reconcile.Desk
+	reserve  hostcare.Reserve
+
+	mu    sync.Mutex // guards lost
+	lost  string     // why nothing is started: the state does not know what runs
+	early map[string]rollout.State
+}
+
+// build opens every edge. It starts nothing.
+func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error) {
+	a := &agent{config: c, log: log}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if err := checkDir(c.State); err != nil {
+		return nil, configError{err}
+	}
+	if a.identity, err = hostcare.LoadIdentity(c.State); err != nil {
+		return nil, configError{err}
+	}
+	a.policy = newPolicyFile(c.Trust, c.Environment)
+	if a.policy.repoID() == "" {
+		_, _, detail := a.policy.current()
+		return nil, configError{errors.New(detail)}
+	}
+	a.journal, err = journal.Open(filepath.Join(c.State, "journal"), journal.Options{Reserve: c.Reserves.Journal, Log: log})
+	if err != nil {
+		return nil, configError{fmt.Errorf("open the journal: %w", err)}
+	}
+	states, err := replay(a.journal)
+	if err != nil {
+		return nil, configError{fmt.Errorf("replay the journal: %w", err)}
+	}
+	for app, floor := range a.identity.Floors {
+		s := states[app]
+		if s.Accepted.Sequence < floor {
+			s.App, s.Accepted = app, rollout.Mark{Sequence: floor}
+			states[app] = s
+		}
+	}
+	if a.fleet, err = fleet.OpenLocal(c.Host, fileStore(filepath.Join(c.State, "fleet.json"))); err != nil {
+		return nil, configError{err}
+	}
+	if a.shelf, err = gitops.NewShelf(filepath.Join(c.State, "releases")); err != nil {
+		return nil, err
+	}
+	if err := a.shelf.Sweep(); err != nil {
+		log.Warn("shelf not swept", "err", err)
+	}
+	a.repo, err = gitops.Open(gitops.Config{URL: c.Repository.URL, Branch: c.Repository.Branch, Evidence: c.Repository.Evidence,
+		Dir: filepath.Join(c.State, "git"), RepoID: a.policy.repoID(), Poll: c.Repository.Poll, Timeout: c.Repository.Timeout,
+		TokenFile: c.Repository.TokenFile, UsernameFile: c.Repository.UsernameFile, PasswordFile: c.Repository.PasswordFile, CAFile: c.Repository.CAFile, Log: log})
+	if err != nil {
+		return nil, configError{fmt.Errorf("open the repository: %w", err)}
+	}
+	subnet := netip.MustParsePrefix(c.Engine.Edge.Subnet) // Validate parsed it
+	a.engine, err = docker.Open(ctx, docker.Config{Host: c.Engine.Host, Instance: a.identity.Instance, EdgeNetwork: c.Prefix + c.Engine.Edge.Network,
+		EdgeSubnet: subnet, DockerConfig: c.Engine.DockerConfig, Log: log})
+	if err != nil {
+		return nil, configError{fmt.Errorf("open the engine: %w", err)}
+	}
+	a.proxy = proxy.Dial(c.Proxy.Socket)
+	a.reserve = hostcare.Reserve{Dir: c.State, Size: c.Reserves.Engine}
+	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.policy.current, Never: a.never(),
+		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network}}
+	a.early = states
+	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
+		Containers: containers{a.engine, a.reserve}, Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
+		Health: prober{c.Proxy.FrontDoor}, Preflight: a.room(), Desk: a.desk, Edge: subnet, Log: log}), states)
+	return a, nil
+}
+
+// The edges are what reconcile asks for.
+var (
+	_ reconcile.Containers = containers{}
+	_ reconcile.Switch     = (*switcher)(nil)
+	_ reconcile.Turn       = (*fleet.Local)(nil)
+	_ reconcile.Fleet      = (*fleet.Local)(nil)
+	_ reconcile.Journal    = records{}
+	_ reconcile.Shelf      = (*gitops.Shelf)(nil)
+	_ reconcile.Health     = prober{}
+	_ reconcile.Repository = repository{}
+	_ api.Backend          = (*agent)(nil)
+)
+
+// checkDir refuses a state directory that others can read or that is not there.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: no such directory; run tealctl state init as root", dir)
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s must be a directory that only the agent can open (mode %04o); run chmod 700 %s", dir, info.Mode().Perm(), dir)
+	}
+	return nil
+}
+
+// never lists the host paths that no manifest may mount, whatever the policy says.
+func (a *agent) never() []string {
+	paths := []string{a.config.State, filepath.Dir(a.config.Socket), filepath.Dir(a.config.Trust), filepath.Dir(a.config.Proxy.Socket)}
+	if socket, ok := unixPath(a.config.Engine.Host); ok {
+		paths = append(paths, socket)
+	}
+	return paths
+}
+
+func unixPath(host string) (string, bool) {
+	const scheme = "unix://"
+	if len(host) > len(scheme) && host[:len(scheme)] == scheme {
+		return host[len(scheme):], true
+	}
+	return "", false
+}
+
+func (a *agent) room() hostcare.Room {
+	r := hostcare.Room{{Name: "the state directory", Dir: a.config.State, MinFree: a.config.Reserves.MinFree / 4, MinInodes: 1000}}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if space, err := a.engine.Space(ctx); err == nil && space.DataRoot != "" {
+		r = append(r, hostcare.Place{Name: "the engine's data root", Dir: space.DataRoot, MinFree: a.config.Reserves.MinFree, MinInodes: 1000})
+	}
+	return r
+}
+
+// run starts everything and waits for the end of it.
+func (a *agent) run(ctx context.Context) error {
+	a.log.Info("starts", "version", version, "environment", a.config.Environment, "host", a.config.Host, "instance", a.identity.Instance)
+	if err := a.reserve.Fill(); err != nil {
+		a.log.Warn("no reserve on the engine's filesystem", "err", err)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	server := &api.Server{Path: a.config.Socket, Backend: a, Version: version, Log: a.log,
+		Roles: api.Roles{Operators: api.LookupGroup(a.config.Groups.Operators), Viewers: api.LookupGroup(a.config.Groups.Viewers)}}
+	g.Go(func() error { return server.Serve(ctx) })
+	g.Go(func() error { return a.repo.Run(ctx) })
+	g.Go(func() error { return a.policy.watch(ctx, a.log, func() { a.runner.Wake("") }) })
+	g.Go(func() error { return a.reconcile(ctx) })
+	g.Go(func() error { return a.checkpoints(ctx) })
+	notify(a.log, "READY=1")
+	return g.Wait()
+}
+
+// reconcile waits until the engine can be seen and the state fits what runs, then
+// runs the loops.
+func (a *agent) reconcile(ctx context.Context) error {
+	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
+		err := a.ready(ctx)
+		if err == nil {
+			break
+		}
+		a.log.Error("cannot begin", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.runner.Run(ctx) })
+	g.Go(func() error { return a.engine.Watch(ctx, a.runner.Wake) })
+	g.Go(func() error { return a.bursts(ctx) })
+	return g.Wait()
+}
+
+// ready makes the edge network and refuses to go on when containers of this agent run
+// that its state does not know: then the state was lost, and with it the marks
+// against replay.
+func (a *agent) ready(ctx context.Context) error {
+	if err := a.engine.EnsureEdge(ctx); err != nil {
+		return fmt.Errorf("make the edge network: %w", err)
+	}
+	all, err := a.engine.ObserveAll(ctx)
+	if err != nil {
+		return fmt.Errorf("observe the engine: %w", err)
+	}
+	lost := ""
+	for app, found := range all {
+		if _, known := a.early[app]; known {
+			continue // sets it does not know are left-overs: the loop removes or reports them
+		}
+		if len(found) > 0 {
+			lost = fmt.Sprintf("containers of %s run, but the journal does not know the app; run tealctl state init --sequence %s=N as root, or restore the state", app, app)
+		}
+	}
+	a.mu.Lock()
+	a.lost = lost
+	a.mu.Unlock()
+	if lost != "" {
+		return fmt.Errorf("%s: %s", release.StateLost, lost)
+	}
+	return nil
+}
+
+// bursts passes the proxy's bursts to the loops, for as long as the agent lives.
+func (a *agent) bursts(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := a.proxy.Events(ctx, 0, func(e proxy.Event) error {
+			if e.Kind == proxy.EventBurst {
+				a.runner.Burst(e.App, rollout.Burst{Seq: e.Seq, Generation: e.Generation, Errors: e.Errors, Requests: e.Requests, At: e.Time})
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			a.log.Debug("proxy events end", "err", err)
+		}
+		a.runner.Wake("")
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+// checkpoints keep the replay short: one an hour, and one at a polite end.
+func (a *agent) checkpoints(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := a.reserve.Fill(); err != nil {
+				a.log.Warn("reserve not filled", "err", err)
+			}
+			if err := a.journal.Checkpoint(a.runner.States()); err != nil {
+				a.log.Warn("no checkpoint", "err", err)
+			}
+		}
+	}
+}
+
+func (a *agent) close() {
+	if a.engine != nil {
+		a.engine.Close()
+	}
+	if a.journal != nil {
+		if err := a.journal.Close(); err != nil {
+			a.log.Warn("journal not closed", "err", err)
+		}
+	}
+}
+
+// replay folds the journal into states: the newest checkpoint, then what came after.
+func replay(j *journal.Journal) (map[string]rollout.State, error) {
+	states := map[string]rollout.State{}
+	from := uint64(0)
+	if c, ok := j.LastCheckpoint(); ok {
+		if err := json.Unmarshal(c.Data, &states); err != nil {
+			return nil, fmt.Errorf("read the checkpoint %d: %w", c.Seq, err)
+		}
+		from = c.Seq + 1
+	}
+	err := j.Replay(from, func(e journal.Entry) error {
+		if e.Kind != recordKind {
+			return nil
+		}
+		var r rollout.Record
+		if err := json.Unmarshal(e.Data, &r); err != nil {
+			return fmt.Errorf("record %d: %w", e.Seq, err)
+		}
+		reconcile.Replay(states, e.App, r, e.Time)
+		return nil
+	})
+	return states, err
+}

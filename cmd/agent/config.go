@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tealops/teal/internal/release"
+)
+
+// Config is agent.yaml. Order: Default, the file, the environment (TEAL_*), flags.
+type Config struct {
+	APIVersion  string            `yaml:"apiVersion"`
+	Kind        string            `yaml:"kind"`
+	Environment string            `yaml:"environment"`
+	Host        string            `yaml:"host"`   // default: the machine's name
+	Prefix      string            `yaml:"prefix"` // of every object's name: empty or ending in "-"
+	State       string            `yaml:"state"`
+	Trust       string            `yaml:"trust"` // path of trust.yaml
+	Socket      string            `yaml:"socket"`
+	LogLevel    string            `yaml:"logLevel"` // debug, info, warn, error
+	Repository  RepositoryConfig  `yaml:"repository"`
+	Engine      EngineConfig      `yaml:"engine"`
+	Proxy       ProxyConfig       `yaml:"proxy"`
+	Groups      GroupsConfig      `yaml:"groups"`
+	Reserves    ReservesConfig    `yaml:"reserves"`
+	Labels      map[string]string `yaml:"labels"` // of the host; placement reads them
+}
+
+// RepositoryConfig says where the manifests are.
+type RepositoryConfig struct {
+	URL          string        `yaml:"url"`
+	Branch       string        `yaml:"branch"`
+	Evidence     string        `yaml:"evidence"` // default: the same branch
+	Poll         time.Duration `yaml:"poll"`
+	Timeout      time.Duration `yaml:"timeout"`
+	UsernameFile string        `yaml:"usernameFile"`
+	PasswordFile string        `yaml:"passwordFile"`
+	TokenFile    string        `yaml:"tokenFile"`
+	CAFile       string        `yaml:"caFile"`
+}
+
+// EngineConfig says which container engine and which edge network.
+type EngineConfig struct {
+	Host         string     `yaml:"host"`
+	DockerConfig string     `yaml:"dockerConfig"` // directory of config.json with registry credentials
+	Edge         EdgeConfig `yaml:"edge"`
+}
+
+// EdgeConfig is the network on which the proxy reaches routed containers.
+type EdgeConfig struct {
+	Network string `yaml:"network"`
+	Subnet  string `yaml:"subnet"`
+}
+
+// ProxyConfig says how to reach teal-proxy.
+type ProxyConfig struct {
+	Socket    string `yaml:"socket"`
+	FrontDoor string `yaml:"frontDoor"` // host:port where users enter, for smoke requests
+}
+
+// GroupsConfig names the groups of the control socket's roles.
+type GroupsConfig struct {
+	Operators string `yaml:"operators"`
+	Viewers   string `yaml:"viewers"`
+}
+
+// ReservesConfig is the room that only going back may use, and the room that going
+// forward needs, in bytes.
+type ReservesConfig struct {
+	Journal int64  `yaml:"journal"`
+	Engine  int64  `yaml:"engine"`
+	MinFree uint64 `yaml:"minFree"`
+}
+
+// Default is the configuration of a host with everything in its usual place.
+func Default() Config {
+	host, _ := os.Hostname()
+	return Config{
+		APIVersion: "teal/v1", Kind: "Agent", Host: host, State: "/var/lib/teal", Trust: "/etc/teal/trust.yaml",
+		Socket: "/run/teal/agent.sock", LogLevel: "info",
+		Repository: RepositoryConfig{Branch: "main", Poll: 15 * time.Second, Timeout: time.Minute},
+		Engine:     EngineConfig{Host: "unix:///var/run/docker.sock", Edge: EdgeConfig{Network: "teal-edge", Subnet: "172.31.240.0/24"}},
+		Proxy:      ProxyConfig{Socket: "/run/teal-proxy/main.sock", FrontDoor: "127.0.0.1:80"},
+		Groups:     GroupsConfig{Operators: "teal-operators", Viewers: "teal-viewers"},
+		Reserves:   ReservesConfig{Journal: 1 << 20, Engine: 64 << 20, MinFree: 256 << 20},
+	}
+}
+
+const maxConfig = 1 << 20
+
+// loadConfig reads a file over the defaults, then the environment.
+func loadConfig(file string, env func(string) string) (Config, error) {
+	c := Default()
+	f, err := os.Open(file)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return c, fmt.Errorf("%s: no such file; write one, examples/agent.yaml is a start", file)
+		}
+		return c, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return c, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(data) > maxConfig {
+		return c, fmt.Errorf("%s: longer than %d bytes", file, maxConfig)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return c, fmt.Errorf("%s: %w", file, cleanYAML(err))
+	}
+	overrides := []struct {
+		name string
+		to   *string
+	}{{"TEAL_ENVIRONMENT", &c.Environment}, {"TEAL_HOST", &c.Host}, {"TEAL_STATE", &c.State}, {"TEAL_TRUST", &c.Trust}, {"TEAL_SOCKET", &c.Socket},
+		{"TEAL_LOG_LEVEL", &c.LogLevel}, {"TEAL_REPOSITORY_URL", &c.Repository.URL}, {"TEAL_ENGINE_HOST", &c.Engine.Host},
+		{"TEAL_PROXY_SOCKET", &c.Proxy.Socket}, {"TEAL_PROXY_FRONT_DOOR", &c.Proxy.FrontDoor}}
+	for _, o := range overrides {
+		if v := env(o.name); v != "" {
+			*o.to = v
+		}
+	}
+	return c, c.Validate(file)
+}
+
+// cleanYAML drops the library's own prefix; its lines already say "line N".
+func cleanYAML(err error) error {
+	return errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "in type main.Config", "in agent.yaml"))
+}
+
+// Validate reports every problem with its path.
+func (c Config) Validate(file string) error {
+	var errs []error
+	bad := func(path, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s: %s", file, path, fmt.Sprintf(format, args...)))
+	}
+	if c.APIVersion != "teal/v1" {
+		bad("apiVersion", "is %q, write teal/v1", c.APIVersion)
+	}
+	if c.Kind != "Agent" {
+		bad("kind", "is %q, write Agent", c.Kind)
+	}
+	if !release.ValidName(c.Environment) {
+		bad("environment", "%q is not a name: lower-case letters, digits and dashes", c.Environment)
+	}
+	if c.Host == "" {
+		bad("host", "is empty and the machine has no name")
+	}
+	if c.Prefix != "" && (!strings.HasSuffix(c.Prefix, "-") || !release.ValidName(strings.TrimSuffix(c.Prefix, "-"))) {
+		bad("prefix", "%q must be a name that ends in a dash", c.Prefix)
+	}
+	for path, dir := range map[string]string{"state": c.State, "trust": c.Trust, "socket": c.Socket, "proxy.socket": c.Proxy.Socket} {
+		if !filepath.IsAbs(dir) {
+			bad(path, "%q is not an absolute path", dir)
+		}
+	}
+	if c.Repository.URL == "" {
+		bad("repository.url", "is missing: the repository of release manifests")
+	}
+	if c.Repository.Poll < time.Second {
+		bad("repository.poll", "%s is shorter than a second", c.Repository.Poll)
+	}
+	if p, err := netip.ParsePrefix(c.Engine.Edge.Subnet); err != nil || !p.Addr().Is4() || p.Bits() > 28 || p.Bits() < 16 {
+		bad("engine.edge.subnet", "%q is not an IPv4 network between /16 and /28", c.Engine.Edge.Subnet)
+	}
+	if c.Engine.Edge.Network == "" {
+		bad("engine.edge.network", "is empty")
+	}
+	if _, _, ok := strings.Cut(c.Proxy.FrontDoor, ":"); !ok {
+		bad("proxy.frontDoor", "%q is not host:port", c.Proxy.FrontDoor)
+	}
+	if _, ok := logLevels[c.LogLevel]; !ok {
+		bad("logLevel", "%q is not debug, info, warn or error", c.LogLevel)
+	}
+	if c.Reserves.Journal < 64<<10 {
+		bad("reserves.journal", "%d bytes is too little to go back with; write at least %d", c.Reserves.Journal, 64<<10)
+	}
+	return errors.Join(errs...)
+}
+
+// String is the effective configuration as YAML (`teal-agent -check`). It names files
+// of secrets and holds none.
+func (c Config) String() string {
+	data, err := yaml.Marshal(c)
+	if err != nil {
+		return strconv.Quote(err.Error())
+	}
+	return string(data)
+}

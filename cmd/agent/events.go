@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/tealops/teal/internal/api"
+	"github.com/tealops/teal/internal/journal"
+	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
+)
+
+// Events yields journal records after seq; with follow it goes on until ctx ends.
+func (a *agent) Events(ctx context.Context, app string, seq uint64, follow bool, yield func(api.Event) error) error {
+	show := func(e journal.Entry) error {
+		if app != "" && e.App != app {
+			return nil
+		}
+		return yield(api.Event{Seq: e.Seq, Time: e.Time, App: e.App, Kind: e.Kind, Text: eventText(e), Data: e.Data})
+	}
+	if !follow {
+		return a.journal.Replay(seq+1, show)
+	}
+	for e, err := range a.journal.Follow(ctx, seq+1) {
+		if err != nil {
+			return err
+		}
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func record(e journal.Entry) (r rollout.Record, ok bool) {
+	return r, e.Kind == recordKind && json.Unmarshal(e.Data, &r) == nil
+}
+
+// eventText is one line that a person would write about a record.
+func eventText(e journal.Entry) string {
+	switch e.Kind {
+	case operatorKind:
+		var o operatorRecord
+		if json.Unmarshal(e.Data, &o) == nil {
+			return trust.Escape(strings.TrimSpace(fmt.Sprintf("%s: %s %s %s %s %s", o.Actor, o.Verb, o.App, o.To, o.Reason, o.Refused)))
+		}
+	case recordKind:
+		if r, ok := record(e); ok {
+			return trust.Escape(recordText(r))
+		}
+	}
+	return e.Kind
+}
+
+func recordText(r rollout.Record) string {
+	switch {
+	case r.Begin != nil:
+		return fmt.Sprintf("%s begins: %s %s as %s", r.Begin.ID, r.Begin.Kind, r.Begin.To.Version, r.Begin.To.ID.Colour)
+	case r.Enter != nil:
+		return join(fmt.Sprintf("%s → %s", r.Enter.Was, r.Enter.Phase), string(r.Enter.Why), r.Enter.Detail)
+	case r.Intent != nil:
+		return join("will "+string(r.Intent.Kind)+" "+string(r.Intent.Set.ID.Colour), strings.Join(r.Intent.Services, " "), string(r.Intent.Why))
+	case r.Outcome != nil:
+		return join("did "+string(r.Outcome.Kind)+": "+string(r.Outcome.Result), string(r.Outcome.Code), r.Outcome.Detail)
+	case r.Settle != nil:
+		return join("ends "+string(r.Settle.Phase), string(r.Settle.Why), r.Settle.Detail)
+	case r.Order != nil:
+		return join("order "+string(r.Order.Order.Kind)+" by "+r.Order.Order.Actor, string(r.Order.Refused), r.Order.Order.Reason)
+	case r.Lift != nil:
+		return join("hold lifted", string(r.Lift.Why), "")
+	case r.Hold != nil:
+		return join("held", string(r.Hold.Why), r.Hold.Detail)
+	}
+	return string(r.Kind)
+}
+
+func join(first string, more ...string) string {
+	for _, m := range more {
+		if m != "" {
+			first += "  " + m
+		}
+	}
+	return strings.TrimSpace(first)
+}
+
+// lines writes whole lines of several logs to one writer.
+type lines struct {
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+const maxLogLine = 1 << 20
+
+func (l *lines) copy(prefix string, r io.Reader) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, maxLogLine)
+	for in.Scan() {
+		l.mu.Lock()
+		_, err := fmt.Fprintf(l.w, "%s%s\n", prefix, in.Text())
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}

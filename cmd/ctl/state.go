@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"os"
+
+	"github.com/tealops/teal/internal/hostcare"
+	"github.com/tealops/teal/internal/journal"
+)
+
+// initState writes the identity of a host, or raises the floors of one that is there.
+func initState(out io.Writer, dir string, floors map[string]int64) error {
+	if os.Getuid() != 0 {
+		return exitError{exitNotAuthorised, errors.New("state init is for root: it decides what may start on this host")}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	id, err := hostcare.LoadIdentity(dir)
+	switch {
+	case errors.Is(err, hostcare.ErrNoIdentity):
+		id = hostcare.NewIdentity()
+	case err != nil:
+		return err
+	case len(floors) == 0:
+		return fmt.Errorf("%s has an identity already (instance %s); nothing was changed", dir, id.Instance)
+	}
+	if id.Floors == nil {
+		id.Floors = map[string]int64{}
+	}
+	for app, floor := range floors {
+		id.Floors[app] = max(id.Floors[app], floor)
+	}
+	data, err := id.Encode()
+	if err != nil {
+		return err
+	}
+	if err := journal.WriteFile(hostcare.IdentityPath(dir), data, 0o600); err != nil {
+		return fmt.Errorf("write the identity: %w", err)
+	}
+	fmt.Fprintf(out, "instance %s, state in %s\n", id.Instance, dir)
+	for app := range maps.Keys(floors) {
+		fmt.Fprintf(out, "nothing of %s at or below sequence %d will start\n", app, id.Floors[app])
+	}
+	fmt.Fprintln(out, "next: systemctl start teal-agent")
+	return nil
+}
+
+func noAddress(string, int) netip.Addr { return netip.Addr{} }
