@@ -1,0 +1,326 @@
+// Command demo shows teal's main job on this machine in about a minute, with real
+// processes, a real engine, real commits and real signatures, and checks every claim
+// it prints. KEEP=1 leaves it running.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tealops/teal/internal/api"
+	"github.com/tealops/teal/test/rig"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
+	defer cancel()
+	d := &demo{ctx: ctx, began: time.Now()}
+	code := d.run()
+	os.Exit(code)
+}
+
+type demo struct {
+	ctx    context.Context
+	rig    *rig.Rig
+	load   *rig.Load
+	began  time.Time
+	passed int
+	failed []string
+	step   int
+}
+
+// say prints a line of the story.
+func (d *demo) say(format string, args ...any) { fmt.Printf("       "+format+"\n", args...) }
+
+// chapter begins a numbered part.
+func (d *demo) chapter(title string) {
+	d.step++
+	fmt.Printf("[%2d/10] %s\n", d.step, title)
+}
+
+// check counts a claim and says whether it holds.
+func (d *demo) check(ok bool, format string, args ...any) bool {
+	text := fmt.Sprintf(format, args...)
+	if ok {
+		d.passed++
+		fmt.Println("       ✔ " + text)
+	} else {
+		d.failed = append(d.failed, text)
+		fmt.Println("       ✖ " + text)
+	}
+	return ok
+}
+
+// must ends the demo on an error that leaves nothing to show.
+func (d *demo) must(err error) {
+	if err != nil {
+		panic(stop{err})
+	}
+}
+
+type stop struct{ error }
+
+func (d *demo) run() (code int) {
+	keep := os.Getenv("KEEP") == "1"
+	defer func() {
+		if r := recover(); r != nil {
+			s, ok := r.(stop)
+			if !ok {
+				panic(r)
+			}
+			fmt.Fprintln(os.Stderr, "demo: "+s.Error())
+			if d.rig != nil {
+				log := strings.Split(strings.TrimSpace(d.rig.AgentLog()), "\n")
+				fmt.Fprintln(os.Stderr, "the agent's last lines:\n"+strings.Join(log[max(0, len(log)-15):], "\n"))
+			}
+			code = 1
+		}
+		if d.load != nil {
+			d.load.Stop()
+		}
+		if d.rig != nil && !(keep && code == 0) {
+			if err := d.rig.Close(); err != nil {
+				fmt.Fprintln(os.Stderr, "demo: clean up: "+err.Error())
+				code = 1
+			}
+		}
+	}()
+	d.story()
+	if keep {
+		d.leave()
+	}
+	return d.result()
+}
+
+func (d *demo) story() {
+	ctx := d.ctx
+	d.chapter("a host: agent and proxy as processes, a repository, keys, images FROM scratch in a registry on loopback")
+	began := time.Now()
+	r, err := rig.New(ctx, rig.Options{Env: "production"}, nil)
+	d.must(err)
+	d.rig = r
+	for _, name := range []string{"shop/backend", "shop/store"} {
+		_, err := r.Image(ctx, name)
+		d.must(err)
+	}
+	d.must(r.StartProxy(ctx))
+	d.must(r.StartAgent(ctx))
+	d.say("ready in %s; the front door is http://%s, Host: %s", since(began), r.Front, rig.Host)
+
+	d.chapter("v1.0.0: refused without approvals, live with two")
+	d.release("v1.0.0", 1, nil)
+	d.blocked("approval_threshold", "v1.0.0 waits for approvals")
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	d.live("v1.0.0", "v1.0.0 is live, the first release")
+	d.load = r.StartLoad(rig.LoadShape{Fast: 8, Posts: 4, Slow: 4, SlowFor: 500 * time.Millisecond, Pause: 25 * time.Millisecond})
+	d.say("load from now on: %d loops, none of them ever retries", 16)
+
+	d.chapter("v1.1.0: pushed, refused, approved, swapped under load")
+	d.release("v1.1.0", 2, nil)
+	d.blocked("approval_threshold", "v1.1.0 is refused: no approvals")
+	out, _, code := r.Ctl(ctx, "explain", "shop")
+	d.check(code == 6 && strings.Contains(out, "approval"), "tealctl explain says what is missing and exits 6")
+	d.say("%s", firstLine(out))
+	d.must(r.Approve(ctx, "shop", "ann"))
+	d.blocked("approval_threshold", "one approver is not enough")
+	d.must(r.Approve(ctx, "shop", "bob"))
+	pushed := time.Now()
+	_, err = r.Await(ctx, "shop", time.Minute, "traffic on v1.1.0", func(api.AppStatus) bool { return d.load.Latest() == "v1.1.0" })
+	d.must(err)
+	d.say("push → live: %s, all of it measured from the last approval's push", since(pushed))
+	d.live("v1.1.0", "v1.1.0 is live and proven")
+	create := d.engineTime()
+	d.say("of it the engine's own create → healthy: %s", create.Round(time.Millisecond))
+	d.check(d.load.Failed.Load() == 0, "requests failed in the swap: %d", d.load.Failed.Load())
+
+	d.chapter("a tampered manifest: edited after the approvals")
+	d.release("v1.1.1", 3, nil)
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	d.freezeRace("v1.1.1")
+
+	d.chapter("a manifest that mounts the host's root")
+	text, err := r.Text(ctx, rig.Manifest{Version: "v1.1.3", Sequence: 5, Extra: "    volumes: [{type: bind, source: /, target: /host}]\n"})
+	d.must(err)
+	_, err = r.Commit(ctx, "shop v1.1.3", map[string]string{r.ManifestPath("shop"): text})
+	d.must(err)
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	d.blocked("host_access_denied", "refused although two people approved it")
+
+	d.chapter("v1.2.0 begins to answer 500 after some seconds: reverted, held, explained")
+	good := d.liveVersion()
+	d.release("v1.2.0", 6, map[string]string{"SHOP_FAIL_AFTER": "2500ms"})
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	_, err = r.Await(ctx, "shop", time.Minute, "traffic on v1.2.0", func(api.AppStatus) bool { return d.load.Latest() == "v1.2.0" })
+	d.must(err)
+	d.load.Forget()
+	a, err := r.Await(ctx, "shop", time.Minute, "reverted", rig.State("reverted"))
+	d.must(err)
+	first, last := d.load.Bad()
+	d.check(a.Live != nil && a.Live.Version == good, "reverted by itself to %s", good)
+	d.check(a.Hold != nil, "held: teal does not try v1.2.0 again")
+	d.say("first bad answer → last bad answer: %s (%d error answers, all of the app's own)", last.Sub(first).Round(time.Millisecond), d.load.Errors.Load())
+	if a.Last != nil && !a.Last.FlippedAt.IsZero() {
+		d.say("first bad answer → traffic back on the warm colour: %s", a.Last.FlippedAt.Sub(first).Round(time.Millisecond))
+	}
+	out, _, _ = r.Ctl(ctx, "explain", "shop")
+	d.check(strings.Contains(out, "v1.2.0") && strings.Contains(out, "bake_"), "explained: %s", firstLine(out))
+
+	d.chapter("git revert converges")
+	_, err = r.Git(ctx, "checkout", "-q", d.commitOf(good), "--", r.ManifestPath("shop"))
+	d.must(err)
+	_, err = r.Commit(ctx, "Revert v1.2.0", nil)
+	d.must(err)
+	d.live(good, "Git wants what runs: the hold is lifted")
+
+	d.chapter("v1.3.0: the agent is killed with -9 in mid-swap")
+	d.release("v1.3.0", 7, nil)
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	_, err = r.Await(ctx, "shop", time.Minute, "in mid-swap", func(a api.AppStatus) bool {
+		return a.Deploy != nil && (a.Deploy.Phase == "starting" || a.Deploy.Phase == "checking" || a.Deploy.Phase == "switching" || a.Deploy.Phase == "handover")
+	})
+	d.must(err)
+	d.must(r.KillAgent())
+	killed := time.Now()
+	d.must(r.StartAgent(ctx))
+	d.live("v1.3.0", "killed and started again: it converged")
+	d.say("kill -9 → live and proven: %s", since(killed))
+	d.check(d.load.Failed.Load() == 0, "requests failed so far: %d", d.load.Failed.Load())
+
+	d.chapter("a forced rollback")
+	asked := time.Now()
+	out, errs, code := r.Ctl(ctx, "rollback", "shop", "--reason", "checkout errors", "--yes")
+	d.check(code == 0, "tealctl rollback: %s", firstLine(out+errs))
+	_, err = r.Await(ctx, "shop", time.Minute, "traffic on "+good, func(api.AppStatus) bool { return d.load.Latest() == good })
+	d.must(err)
+	d.say("order → traffic on %s: %s", good, since(asked))
+	a, err = r.Await(ctx, "shop", time.Minute, "held after the rollback", func(a api.AppStatus) bool { return a.State == "held" && a.Deploy == nil })
+	d.must(err)
+	d.check(a.Live.Version == good && a.Hold != nil && a.Hold.Reason == "checkout errors", "%s is live and the app is held, with who and why in the journal", good)
+	out, _, _ = r.Ctl(ctx, "history", "shop", "-n", "4")
+	for line := range strings.Lines(out) {
+		d.say("%s", strings.TrimRight(line, "\n"))
+	}
+}
+
+// release commits a version of the shop.
+func (d *demo) release(version string, sequence int, env map[string]string) {
+	_, err := d.rig.Release(d.ctx, rig.Manifest{Version: version, Sequence: sequence, Env: env, Smoke: true})
+	d.must(err)
+}
+
+// blocked waits until the app is refused for a reason, and checks that what was live
+// serves on.
+func (d *demo) blocked(reason, claim string) {
+	a, err := d.rig.Await(d.ctx, "shop", 30*time.Second, "blocked by "+reason, func(a api.AppStatus) bool {
+		return a.State == "blocked" && string(a.Wait.Why) == reason
+	})
+	if err != nil {
+		d.check(false, "%s: %v", claim, err)
+		return
+	}
+	d.check(true, "%s (%s: %s)", claim, reason, firstLine(a.Wait.Detail))
+}
+
+func (d *demo) live(version, claim string) {
+	_, err := d.rig.Await(d.ctx, "shop", 90*time.Second, version+" live", rig.Live(version))
+	if !d.check(err == nil, "%s", claim) {
+		d.must(err)
+	}
+}
+
+// freezeRace edits a manifest after it was approved: the approvals are of the other
+// digest. A freeze keeps the approved one from going live before the edit arrives.
+func (d *demo) freezeRace(version string) {
+	r := d.rig
+	text, err := r.Text(d.ctx, rig.Manifest{Version: "v1.1.2", Sequence: 4, Smoke: true})
+	d.must(err)
+	d.live(version, version+", as approved, is live")
+	_, err = r.Commit(d.ctx, "shop v1.1.2", map[string]string{r.ManifestPath("shop"): text})
+	d.must(err)
+	d.must(r.Approve(d.ctx, "shop", "ann"))
+	tampered := strings.Replace(text, "SHOP_VERSION: v1.1.2", "SHOP_VERSION: v6.6.6", 1)
+	_, err = r.Commit(d.ctx, "a small correction", map[string]string{r.ManifestPath("shop"): tampered})
+	d.must(err)
+	d.blocked("approval_digest_mismatch", "refused: the approvals are of the manifest before the edit")
+	if d.load != nil {
+		d.check(d.load.Latest() == version, "%s serves on", version)
+	}
+}
+
+func (d *demo) liveVersion() string {
+	a, err := d.rig.App(d.ctx, "shop")
+	d.must(err)
+	if a.Live == nil {
+		d.must(fmt.Errorf("nothing is live"))
+	}
+	return a.Live.Version
+}
+
+// commitOf finds the commit that released a version.
+func (d *demo) commitOf(version string) string {
+	out, err := d.rig.Git(d.ctx, "log", "--format=%H", "-1", "--grep", "^shop "+version+"$")
+	d.must(err)
+	return out
+}
+
+// engineTime is how long the last release took from preparing to checked: the
+// engine's own create, start and the app's first healthy answers.
+func (d *demo) engineTime() time.Duration {
+	var from, to time.Time
+	err := api.NewClient(d.rig.Socket()).Events(d.ctx, "shop", 0, false, func(e api.Event) error {
+		switch {
+		case strings.Contains(e.Text, "→ preparing"):
+			from = e.Time
+		case strings.Contains(e.Text, "checking → confirming"):
+			to = e.Time
+		}
+		return nil
+	})
+	d.must(err)
+	return to.Sub(from)
+}
+
+func (d *demo) leave() {
+	fmt.Printf("\nleft running. Look:\n  export TEAL_SOCKET=%s PATH=%s:$PATH\n  tealctl status shop -w\n  tealctl explain shop\n  curl -H 'Host: %s' http://%s/\nEnd it: it ends with this terminal; press Ctrl-C.\n",
+		d.rig.Socket(), d.rig.Bin, rig.Host, d.rig.Front)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	<-ctx.Done()
+	stop()
+	if err := d.rig.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "demo: clean up: "+err.Error())
+	}
+	d.rig = nil
+}
+
+func (d *demo) result() int {
+	if d.load != nil {
+		d.load.Stop()
+		fmt.Printf("\nload: %d requests, %d good, %d errors of the bad release's own, %d failed\n",
+			d.load.Sent.Load(), d.load.Good.Load(), d.load.Errors.Load(), d.load.Failed.Load())
+		d.check(d.load.Failed.Load() == 0, "no request failed in any swap, revert, crash or rollback")
+		for _, f := range d.load.Failures() {
+			d.say("failed: %s", f)
+		}
+		d.load = nil
+	}
+	fmt.Printf("\n%d passed, %d failed\n", d.passed, len(d.failed))
+	fmt.Printf("total %s\n", since(d.began))
+	if len(d.failed) > 0 {
+		return 1
+	}
+	return 0
+}
+
+func since(t time.Time) string { return time.Since(t).Round(time.Millisecond).String() }
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
