@@ -1,0 +1,65 @@
+# teal: two commands do everything on a fresh machine: make demo, make test.
+SHELL       := /bin/bash
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PKGS        := ./...
+UNIT        := ./cmd/... ./internal/... ./test/lint/...
+
+.PHONY: build test unit race e2e sim check fmt vet lint demo bench-swap fuzz deps clean engine
+
+build: ## the binaries, static, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-proxy ./cmd/proxy
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/tealctl ./cmd/ctl
+
+engine: ## a container engine that answers: installed and started when root on Debian or Ubuntu
+	@test/engine.sh
+
+test: engine build ## unit, race, property, sim and end-to-end tests on the real engine
+	$(GO) test -count=1 -timeout 20m $(UNIT)
+	$(GO) test -count=1 -race -timeout 20m ./internal/rollout ./internal/reconcile ./internal/proxy ./internal/journal ./internal/health ./internal/fleet ./internal/api
+	$(GO) test -count=1 -timeout 20m ./test/e2e/...
+
+unit: ## tests that need no engine
+	TEAL_NO_DOCKER=1 $(GO) test $(UNIT)
+
+race:
+	TEAL_NO_DOCKER=1 $(GO) test -race ./internal/...
+
+sim: ## every crash point, with the coverage table
+	$(GO) test -count=1 -v -run 'TestCrash' ./internal/sim
+
+e2e: engine build
+	$(GO) test -count=1 -timeout 20m -v ./test/e2e/...
+
+check: fmt vet lint unit ## before each commit
+	TEAL_NO_DOCKER=1 $(GO) test -race ./internal/rollout ./internal/reconcile ./internal/fleet ./internal/journal ./internal/health ./internal/api
+
+fmt:
+	@out=$$(gofmt -l cmd internal test); if [ -n "$$out" ]; then echo "not formatted:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet $(PKGS)
+
+lint:
+	$(GO) run $(STATICCHECK) $(PKGS)
+
+demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 leaves it running
+	$(GO) run ./test/demo
+
+bench-swap: engine build ## 100 swaps under load, and a control run that must fail
+	$(GO) run ./test/bench-swap
+
+FUZZTIME ?= 30s
+fuzz: ## each fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./internal/...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+deps: build ## linked modules and sizes of the binaries
+	@for b in bin/*; do printf '%-16s %6.1f MB  %3d modules\n' $$b $$(stat -c %s $$b | awk '{print $$1/1e6}') $$($(GO) version -m $$b | grep -c '^[[:space:]]dep'); done
+
+clean:
+	rm -rf bin
