@@ -9,10 +9,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/tealops/teal/internal/docker"
 	"github.com/tealops/teal/internal/gitops"
 	"github.com/tealops/teal/internal/health"
-	"github.com/tealops/teal/internal/hostcare"
 	"github.com/tealops/teal/internal/journal"
 	"github.com/tealops/teal/internal/proxy"
 	"github.com/tealops/teal/internal/reconcile"
@@ -60,34 +58,6 @@ func (f fileStore) Load() ([]byte, error) {
 
 func (f fileStore) Save(data []byte) error {
 	return journal.WriteFile(string(f), data, 0o600)
-}
-
-// containers is the engine, with the reserve freed before a cold start that goes back.
-type containers struct {
-	*docker.Engine
-	reserve hostcare.Reserve
-}
-
-func (c containers) Create(ctx context.Context, set release.SetSpec, restart string) error {
-	err := c.Engine.Create(ctx, set, restart)
-	var full *rollout.EffectError
-	if errors.As(err, &full) && full.Code == release.DiskFull {
-		if ferr := c.reserve.Free(); ferr == nil {
-			return c.Engine.Create(ctx, set, restart)
-		}
-	}
-	return err
-}
-
-func (c containers) Start(ctx context.Context, set release.SetSpec, services []string) error {
-	err := c.Engine.Start(ctx, set, services)
-	var full *rollout.EffectError
-	if errors.As(err, &full) && full.Code == release.DiskFull {
-		if ferr := c.reserve.Free(); ferr == nil {
-			return c.Engine.Start(ctx, set, services)
-		}
-	}
-	return err
 }
 
 // repository shows accepted commits to the desk.

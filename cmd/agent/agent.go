@@ -104,19 +104,20 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 		return nil, configError{fmt.Errorf("open the engine: %w", err)}
 	}
 	a.proxy = proxy.Dial(c.Proxy.Socket)
-	a.reserve = hostcare.Reserve{Dir: c.State, Size: c.Reserves.Engine}
+	a.reserve = hostcare.Reserve{Dir: c.Reserves.Dir, Size: c.Reserves.Engine}
 	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.policy.current, Never: a.never(),
 		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network}}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
-		Containers: containers{a.engine, a.reserve}, Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
+		Containers: a.engine, Reserve: a.reserve, Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
 		Health: prober{c.Proxy.FrontDoor}, Preflight: a.room(), Desk: a.desk, Edge: subnet, Log: log}), states)
 	return a, nil
 }
 
 // The edges are what reconcile asks for.
 var (
-	_ reconcile.Containers = containers{}
+	_ reconcile.Containers = (*docker.Engine)(nil)
+	_ reconcile.Reserve    = hostcare.Reserve{}
 	_ reconcile.Switch     = (*switcher)(nil)
 	_ reconcile.Turn       = (*fleet.Local)(nil)
 	_ reconcile.Fleet      = (*fleet.Local)(nil)
@@ -174,6 +175,9 @@ func (a *agent) run(ctx context.Context) error {
 	a.log.Info("starts", "version", version, "environment", a.config.Environment, "host", a.config.Host, "instance", a.identity.Instance)
 	if err := a.reserve.Fill(); err != nil {
 		a.log.Warn("no reserve on the engine's filesystem", "err", err)
+	}
+	if space, err := a.engine.Space(ctx); err == nil && !hostcare.SameFilesystem(a.reserve.Dir, space.DataRoot) {
+		a.log.Warn("the reserve does not help the engine: it lies on another filesystem; set reserves.dir", "reserve", a.reserve.Dir, "engine", space.DataRoot)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	server := &api.Server{Path: a.config.Socket, Backend: a, Version: version, Log: a.log,

@@ -80,6 +80,7 @@ type GroupsConfig struct {
 type ReservesConfig struct {
 	Journal int64  `yaml:"journal"`
 	Engine  int64  `yaml:"engine"`
+	Dir     string `yaml:"dir"` // of the engine's reserve, on the filesystem of its data; default the state directory
 	MinFree uint64 `yaml:"minFree"`
 }
 
@@ -133,6 +134,9 @@ func loadConfig(file string, env func(string) string) (Config, error) {
 			*o.to = v
 		}
 	}
+	if c.Reserves.Dir == "" {
+		c.Reserves.Dir = c.State
+	}
 	return c, c.Validate(file)
 }
 
@@ -162,9 +166,9 @@ func (c Config) Validate(file string) error {
 	if c.Prefix != "" && (!strings.HasSuffix(c.Prefix, "-") || !release.ValidName(strings.TrimSuffix(c.Prefix, "-"))) {
 		bad("prefix", "%q must be a name that ends in a dash", c.Prefix)
 	}
-	for path, dir := range map[string]string{"state": c.State, "trust": c.Trust, "socket": c.Socket, "proxy.socket": c.Proxy.Socket} {
-		if !filepath.IsAbs(dir) {
-			bad(path, "%q is not an absolute path", dir)
+	for _, p := range []struct{ path, value string }{{"state", c.State}, {"trust", c.Trust}, {"socket", c.Socket}, {"proxy.socket", c.Proxy.Socket}, {"reserves.dir", c.Reserves.Dir}} {
+		if !filepath.IsAbs(p.value) {
+			bad(p.path, "%q is not an absolute path", p.value)
 		}
 	}
 	if c.Repository.URL == "" {

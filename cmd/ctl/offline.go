@@ -104,17 +104,9 @@ func lintTree(root fs.FS, env string) (lintReply, error) {
 		}
 		l := lintedRelease{Environment: parts[1], App: parts[2]}
 		rel, problems := release.Parse(dir, parts[1], parts[2])
-		for _, p := range problems {
-			p.File = path.Join(path.Dir(file), path.Base(p.File))
-			l.Problems = append(l.Problems, p)
-		}
-		if d, err := release.DigestOf(dir); err != nil {
-			l.Problems = append(l.Problems, release.Problem{File: path.Dir(file), Code: release.ManifestInvalid, Message: err.Error()})
-		} else {
-			l.Digest = d
-		}
+		l.Problems = problems
 		if rel != nil {
-			l.Version = rel.Version
+			l.Version, l.Digest = rel.Version, rel.Digest
 			for _, r := range rel.Routes() { // two apps on one route: only one of them can have it
 				key := parts[1] + " " + r.Host + r.Path
 				if other := claimed[key]; other != "" && other != parts[2] {

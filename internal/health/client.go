@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -109,6 +110,10 @@ func ours(err error) bool {
 	return false
 }
 
+// hungUp is how net/http says that the connection ended before the request was sent;
+// it exports no value for it, and nothing but the words shown depends on it.
+const hungUp = "http: server closed idle connection"
+
 // reason is why no good answer came, for people.
 func reason(within context.Context, err error) string {
 	switch {
@@ -120,8 +125,11 @@ func reason(within context.Context, err error) string {
 		return "connection reset"
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "nothing answers at this address"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), err.Error() == hungUp:
 		return "the connection ended without an answer"
+	}
+	if what, bad := strings.CutPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: "); bad {
+		return "not an HTTP answer: " + shown([]byte(strings.TrimPrefix(what, "net/http: ")))
 	}
 	return shown([]byte(err.Error()))
 }

@@ -99,3 +99,10 @@ func (r Reserve) Free() error {
 	}
 	return nil
 }
+
+// SameFilesystem reports whether both directories lie on one filesystem; false when
+// one of them cannot be looked at.
+func SameFilesystem(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev
+}

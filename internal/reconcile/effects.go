@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,17 @@ func (l *loop) perform(ctx context.Context, e rollout.Effect) rollout.Outcome {
 	o := rollout.Outcome{Effect: e.ID, Kind: e.Kind, Result: rollout.OK}
 	ctx, cancel := context.WithTimeoutCause(ctx, deadline(e), fmt.Errorf("%s took longer than %s", e.Kind, deadline(e)))
 	defer cancel()
-	if err := l.dispatch(ctx, e, &o); err != nil {
+	err := l.dispatch(ctx, e, &o)
+	var full *rollout.EffectError
+	if e.Back && l.Reserve != nil && errors.As(err, &full) && full.Code == release.DiskFull {
+		// A cold start that goes back must not fail for want of room.
+		l.log.Warn("frees the reserve to go back", "effect", e.ID, "err", err)
+		if ferr := l.Reserve.Free(); ferr != nil {
+			l.log.Error("reserve not freed", "err", ferr)
+		}
+		err = l.dispatch(ctx, e, &o)
+	}
+	if err != nil {
 		classify(&o, err, ctx)
 	}
 	return o
@@ -395,8 +406,9 @@ func steady(c rollout.Container, watched time.Duration) (ready bool, fact string
 
 // smokeAddress is the address of the service that the request would reach.
 func smokeAddress(rel *release.Release, set rollout.Set, s release.Smoke) (netip.AddrPort, bool) {
+	path, _, _ := strings.Cut(s.Path, "?")
 	for _, r := range rel.Routes() { // longest prefix first
-		if s.Host != "" && r.Host != s.Host || !strings.HasPrefix(s.Path, r.Path) {
+		if !r.Covers(cmp.Or(s.Host, r.Host), path) {
 			continue
 		}
 		ip, ok := set.Addresses[replica(r.Service, 1)]

@@ -145,6 +145,11 @@ type Commit interface {
 	Apps(env string) ([]string, error)
 }
 
+// Reserve is room on the engine's filesystem that only going back may use.
+type Reserve interface {
+	Free() error
+}
+
 // Preflight says whether the host has room to go forward.
 type Preflight interface {
 	Room(ctx context.Context) error

@@ -25,6 +25,7 @@ type Edges struct {
 	Shelf      Shelf
 	Health     Health
 	Preflight  Preflight // optional
+	Reserve    Reserve   // optional
 	Desk       *Desk
 	Edge       netip.Prefix
 	Log        *slog.Logger
@@ -186,17 +187,4 @@ func Replay(states map[string]rollout.State, app string, rec rollout.Record, at 
 	s := states[app]
 	s.App = app
 	states[app] = s.Apply(rec, at)
-}
-
-// Known says which sets of an app are in its state: a container of another set is an
-// orphan or a sign of lost state.
-func Known(states map[string]rollout.State, app string, set release.SetID) bool {
-	s, ok := states[app]
-	if !ok {
-		return false
-	}
-	if set.Colour == release.Shared {
-		return true
-	}
-	return slices.ContainsFunc(s.Sets(), func(x rollout.Set) bool { return x.ID == set })
 }

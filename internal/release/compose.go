@@ -32,7 +32,7 @@ var serviceKeys = object{
 	"env_file":          skip, // resolved from the release directory
 	"volumes":           list(either(shortMount, nil, longMount)),
 	"tmpfs":             tmpfs,
-	"networks":          either(nil, unique, dict(keyForm, "the name of a network", serviceNetwork.read)),
+	"networks":          either(nil, unique, dict(keyForm, "the name of a network", orNothing(serviceNetwork.read))),
 	"network_mode":      networkMode,
 	"depends_on":        either(nil, unique, dict(serviceForm, "the name of a service", dependency)),
 	"healthcheck":       healthcheck.read,
@@ -135,7 +135,13 @@ var (
 	restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9][0-9]{0,3})?)$`)
 	signalForm  = regexp.MustCompile(`^((SIG)?[A-Z][A-Z0-9+-]{1,12}|[0-9]{1,2})$`)
 
-	limits = object{"soft": whole(-1, math.MaxInt64), "hard": whole(-1, math.MaxInt64)}.read
+	limits = func(r *reader, at string, n *node) any {
+		v, _ := object{"soft": whole(-1, math.MaxInt64), "hard": whole(-1, math.MaxInt64)}.read(r, at, n).(map[string]any)
+		if n.kind == mapping && (n.get("soft") == nil || n.get("hard") == nil) {
+			r.wrong(lineOf(n), "write both soft: and hard:", "%s has no soft or no hard limit", at)
+		}
+		return v
+	}
 
 	healthcheck = object{
 		"test":           either(filled, testCommand, nil),
@@ -151,8 +157,8 @@ var (
 		"replicas": whole(1, maxReplicas),
 		"mode":     oneOf("replicated"),
 		"resources": object{
-			"limits": object{"cpus": number, "memory": size, "pids": whole(0, 1<<22), "devices": notCarried("remove it")}.read,
-			"reservations": object{"memory": size, "cpus": notCarried("remove it: one host has nothing to reserve from"),
+			"limits": object{"cpus": number, "memory": sizeText, "pids": whole(0, 1<<22), "devices": notCarried("remove it")}.read,
+			"reservations": object{"memory": sizeText, "cpus": notCarried("remove it: one host has nothing to reserve from"),
 				"devices": notCarried("remove it"), "generic_resources": notCarried("remove it")}.read,
 		}.read,
 		"labels":          notCarried("write labels: on the service"),
@@ -210,7 +216,7 @@ var (
 // dependency is an entry of depends_on in its long form.
 func dependency(r *reader, at string, n *node) any {
 	v := dependencyKeys.read(r, at, n)
-	if n.get("condition") == nil && (n.empty() || n.kind == mapping) {
+	if n.kind == mapping && n.get("condition") == nil {
 		r.wrong(lineOf(n), "write condition: service_started or service_healthy", "%s has no condition", at)
 	}
 	return v

@@ -13,8 +13,11 @@
 //   - Equal bytes give equal Releases, problems and specifications, on every host.
 //   - A key that teal does not carry out is a problem that says so; nothing in a
 //     manifest is ignored, but for x-… fragments at its top level.
-//   - No two containers of one app share a name, and nothing of one colour shares a
-//     name with the other colour's but volumes and the shared network.
+//   - No two containers share a name, and nothing of one colour shares a name with the
+//     other colour's but volumes, the shared networks and those from outside. On these
+//     a swapped service has no alias, for it would mean both colours.
+//   - What a later version adds changes no LabelSpec and no Content of what does not
+//     use it: a shared service is not made anew because the agent was upgraded.
 //
 // Everything here is a function: nothing to start or stop, and a crash leaves
 // nothing behind.

@@ -65,7 +65,7 @@ func (p *parser) envFile(at string, n *node, all map[string]any) {
 		p.fail(UnknownReference, where.line, "commit the file beside release.yaml", "%s: there is no file %s", at, show(name))
 		return
 	case err != nil:
-		p.fail(EnvFileInvalid, where.line, "commit it as a plain file", "%s: %s: %s", at, show(name), err)
+		p.fail(EnvFileInvalid, where.line, "commit it as a plain file", "%s: %s: %s", at, show(name), plainText(err.Error()))
 		return
 	}
 	file := reader{file: path.Join(p.base, name)}

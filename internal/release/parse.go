@@ -62,37 +62,16 @@ type parser struct {
 	envs     map[string]map[string]string // env files that were read
 }
 
-// draft is a service while it is read.
-type draft struct {
-	Service
-	node    *node
-	model   map[string]any
-	teal    *node // its x-teal
-	shared  int   // line of shared:, when it is
-	mounts  []mountUse
-	depends []dependsOn
-}
-
-// mountUse is a service's use of a named volume.
-type mountUse struct {
-	volume   string
-	line     int
-	readOnly bool
-}
-
-// dependsOn is one entry of depends_on.
-type dependsOn struct {
-	service  string
-	line     int
-	required bool
-}
-
 // release reads the directory. Each step goes on past problems as long as there is
 // something to read; what needs the whole to be sound comes last.
 func (p *parser) release() {
 	digest, err := DigestOf(p.dir)
 	if err != nil {
-		p.problems = append(p.problems, Problem{File: p.base, Code: DirectoryUnreadable, Message: strings.TrimPrefix(err.Error(), "read the release directory: ")})
+		text, next, _ := strings.Cut(strings.TrimPrefix(err.Error(), "read the release directory: "), "; ")
+		if next == "" {
+			next = "correct the directory: plain files and directories only"
+		}
+		p.problems = append(p.problems, Problem{File: p.base, Code: DirectoryUnreadable, Message: text, Next: next})
 	}
 	p.rel.Digest = digest
 	data, err := readFile(p.dir, Manifest, maxManifest)
@@ -101,7 +80,7 @@ func (p *parser) release() {
 		p.fail(DirectoryUnreadable, 0, "commit it, or remove the directory", "there is no %s", Manifest)
 		return
 	case err != nil:
-		p.fail(DirectoryUnreadable, 0, "commit it as a plain file", "%s", err)
+		p.fail(DirectoryUnreadable, 0, "commit it as a plain file", "%s", plainText(err.Error()))
 		return
 	}
 	root := p.document(data)
@@ -152,159 +131,6 @@ func plainPathError(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-// topKeys are the keys that Compose knows at the top level; nil ones are read apart.
-var topKeys = object{
-	"name":     nil,
-	"services": nil,
-	"networks": nil,
-	"volumes":  nil,
-	"x-teal":   nil,
-	"secrets":  notYet(dict(keyForm, "the name of a secret", fileObject.read)),
-	"configs":  notYet(dict(keyForm, "the name of a config", fileObject.read)),
-	"version":  notCarried("remove it: Compose has no use for it any more"),
-	"include":  notCarried("write the services out"),
-	"models":   notCarried("remove it"),
-	"jobs":     notCarried("use x-teal: jobs"),
-}
-
-func (p *parser) top(root *node) {
-	for _, f := range root.fields {
-		switch shape, known := topKeys[f.key]; {
-		case !known && strings.HasPrefix(f.key, "x-"): // fragments for anchors
-		case !known:
-			p.unknown("", f, sorted(topKeys))
-		case shape != nil:
-			shape(&p.reader, f.key, f.value)
-		}
-	}
-	p.name(root)
-	p.teal(root)
-	p.networks = p.declared(root, "networks", "the name of a network", networkKeys)
-	p.volumes = p.declared(root, "volumes", "the name of a volume", volumeKeys)
-	p.allServices(root)
-}
-
-func (p *parser) name(root *node) {
-	f := root.field("name")
-	if f == nil {
-		p.fail(NameMismatch, 1, "write name: "+p.rel.App, "there is no name")
-		return
-	}
-	if v, ok := word(&p.reader, "name", f.value).(string); ok && v != p.rel.App {
-		p.fail(NameMismatch, f.value.line, "write name: "+p.rel.App+", or move the directory", "name: %s is not that of the directory, %s", show(v), p.rel.App)
-	}
-}
-
-// teal reads the app's x-teal block.
-func (p *parser) teal(root *node) {
-	f := root.field("x-teal")
-	if f == nil {
-		next := "write x-teal: {version: …, sequence: …}"
-		for _, other := range root.fields {
-			if strings.HasPrefix(other.key, "x-") && nearest(other.key, []string{"x-teal"}) != "" {
-				p.unknown("", other, []string{"x-teal"})
-				return
-			}
-		}
-		p.wrong(1, next, "there is no x-teal block")
-		return
-	}
-	p.appKeys().read(&p.reader, "x-teal", f.value)
-	for _, key := range []string{"version", "sequence"} {
-		if f.value.field(key) == nil && (f.value.empty() || f.value.kind == mapping) {
-			p.wrong(f.line, "write "+key+":", "x-teal has no %s", key)
-		}
-	}
-}
-
-// declared reads the top-level networks or volumes into the model and returns where
-// each stands.
-func (p *parser) declared(root *node, kind, what string, keys object) map[string]*node {
-	out, model := map[string]*node{}, map[string]any{}
-	f := root.field(kind)
-	if f == nil {
-		return out
-	}
-	for _, entry := range p.fields(kind, f.value) {
-		if !keyForm.MatchString(entry.key) {
-			p.wrong(entry.line, hint(keyForm), "%s: %s is not %s", kind, show(entry.key), what)
-			continue
-		}
-		at := join(kind, entry.key)
-		v := keys.read(&p.reader, at, entry.value)
-		out[entry.key], model[entry.key] = entry.value, v
-		m, _ := v.(map[string]any)
-		external := m["external"] == true
-		for _, key := range sorted(m) {
-			if external && key != "external" && key != "name" {
-				p.wrong(entry.value.field(key).line, "remove it, or external: true", "%s.%s: what exists already is not described", at, key)
-			}
-		}
-		if kind == "networks" && m["name"] != nil && !external {
-			p.wrong(entry.value.field("name").line, "remove it, or write external: true", "%s.name: each colour has a network of its own, and no two can have one name", at)
-		}
-	}
-	p.model[kind] = model
-	return out
-}
-
-func (p *parser) allServices(root *node) {
-	f := root.field("services")
-	if f == nil || f.value.empty() || f.value.kind == mapping && len(f.value.fields) == 0 {
-		if !p.absent {
-			line := 1
-			if f != nil {
-				line = f.line
-			}
-			p.wrong(line, "write services: with at least one", "there is no service")
-		}
-		return
-	}
-	if n := len(f.value.fields); n > maxServices {
-		p.wrong(f.line, "make two apps of it", "%d services, more than %d", n, maxServices)
-		return
-	}
-	services := map[string]any{}
-	active, containers := 0, 0
-	for _, entry := range p.fields("services", f.value) {
-		if !serviceForm.MatchString(entry.key) {
-			p.wrong(entry.line, hint(serviceForm), "services: %s is not the name of a service", show(entry.key))
-			continue
-		}
-		d := p.service(entry)
-		p.services = append(p.services, d)
-		services[d.Name] = d.model
-		if d.active() {
-			active++
-			containers += d.replicas()
-		}
-	}
-	if containers > maxContainers {
-		p.wrong(f.line, "run fewer replicas", "%d containers, more than %d", containers, maxContainers)
-	}
-	if len(p.services) > 0 && active == 0 {
-		p.wrong(f.line, "remove profiles: from one", "every service has profiles, and none of them is active")
-	}
-	p.model["services"] = services
-}
-
-// active reports whether the service runs at all: teal activates no profile.
-func (d *draft) active() bool {
-	profiles, _ := d.model["profiles"].([]any)
-	return len(profiles) == 0
-}
-
-// replicas is how often the service runs, as it is written.
-func (d *draft) replicas() int {
-	deploy, _ := d.model["deploy"].(map[string]any)
-	for _, v := range []any{d.model["scale"], deploy["replicas"]} {
-		if n, ok := v.(int); ok {
-			return n
-		}
-	}
-	return 1
 }
 
 // normalise hands the model, which is known to be sound, to Compose and fills the

@@ -134,6 +134,7 @@ func TestSpecSum(t *testing.T) {
 		"version":            {edit("version: v1.2.0", "version: v1.2.1"), testHost, "aa", "1.1", nil},
 		"crash limit":        {edit(store, store+"    restart: on-failure:9\n"), testHost, "aa", "1.1", nil},
 		"probe":              {edit("passes: 3", "passes: 4"), testHost, "aa", "1.1", nil},
+		"empty parts":        {edit(store, store+"    sysctls: {}\n    tmpfs: []\n    dns: []\n    logging: {options: {}}\n"), testHost, "aa", "1.1", nil},
 		"environment":        {edit(store, store+"    environment: {A: \"\"}\n"), testHost, "aa", "1.1", []string{"store/"}},
 		"label":              {edit(store, store+"    labels: {a: \"\"}\n"), testHost, "aa", "1.1", []string{"store/"}},
 		"tmpfs":              {edit(store, store+"    tmpfs: /tmp\n"), testHost, "aa", "1.1", []string{"store/"}},

@@ -23,11 +23,10 @@ type sketch struct {
 }
 
 // drawSketch makes a manifest that is sound: names that try to collide (a, a-1, blue),
-// all classes, replicas, own and external networks, volumes and dependencies forward in
-// the order of the names.
+// all classes, replicas, own and external networks, volumes, and dependencies that have
+// nothing to do with the order of the names.
 func drawSketch(t *rapid.T) sketch {
 	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "a-1", "a-1-1", "a_1", "b", "b.c", "blue", "blue-a", "green-a", "default", "X"}), 1, 6, rapid.ID[string]).Draw(t, "names")
-	slices.Sort(names)
 	class := map[string]string{}
 	var s sketch
 	modes := map[string]bool{}
@@ -246,7 +245,7 @@ func TestTwisted(t *testing.T) {
 	}
 	accepted := 0
 	rapid.Check(t, func(t *rapid.T) {
-		for range 10 { // of one draw, for each is quick
+		for range 3 { // of one draw, for each is quick
 			text := full
 			at := rapid.SliceOfNDistinct(rapid.IntRange(0, len(places)-1), 1, 2, rapid.ID[int]).Draw(t, "places")
 			slices.Sort(at)
@@ -262,8 +261,46 @@ func TestTwisted(t *testing.T) {
 			}
 		}
 	})
-	if accepted < 10 {
+	if accepted < 5 {
 		t.Errorf("only %d accepted: the values are too odd to show anything", accepted)
+	}
+}
+
+// TestKeys gives every key of every table each kind of value: nothing breaks, and what
+// is accepted is accepted by Compose.
+func TestKeys(t *testing.T) {
+	base := "name: shop\nservices:\n  b: {image: " + image + "}\n  a:\n    image: " + image + "\n%s\nx-teal: {version: v1, sequence: 1}\n"
+	values := []string{"", "[]", "{}", "''", "1", "-1", "true", "a", "b", "/a", "5s", "[a]", "[b]", "[1]", "{a: b}", "{b: }", "{a: 1}", "{a: {}}", "[a=b]", "[{}]", "[[]]", "[a, a]"}
+	for _, table := range []struct {
+		in   string
+		keys object
+	}{
+		{"    %s: %s", serviceKeys},
+		{"    healthcheck: {%s: %s}", healthcheck},
+		{"    deploy: {%s: %s}", deploy},
+		{"    deploy: {resources: {limits: {%s: %s}}}", object{"cpus": nil, "memory": nil, "pids": nil}},
+		{"    deploy: {resources: {reservations: {%s: %s}}}", object{"memory": nil}},
+		{"    logging: {%s: %s}", object{"driver": nil, "options": nil}},
+		{"    volumes: [{type: tmpfs, target: /x, %s: %s}]", mountForm},
+		{"    volumes: [{type: bind, source: /x, target: /x, bind: {%s: %s}}]", object{"propagation": nil, "create_host_path": nil}},
+		{"    networks: {default: {%s: %s}}", serviceNetwork},
+		{"    depends_on: {b: {condition: service_started, %s: %s}}", object{"required": nil}},
+		{"    networks: [n]\nnetworks: {n: {%s: %s}}", networkKeys},
+		{"    volumes: [\"v:/x:ro\"]\nvolumes: {v: {%s: %s}}", volumeKeys},
+	} {
+		for _, key := range sorted(table.keys) {
+			for _, value := range values {
+				text := fmt.Sprintf(base, fmt.Sprintf(table.in, key, value))
+				if judged(t, []byte(text)); t.Failed() {
+					t.Logf("%s: %s", key, value)
+				}
+			}
+		}
+	}
+	for _, key := range sorted((&parser{rel: defaults("staging", "shop")}).appKeys()) {
+		for _, value := range values {
+			judged(t, []byte("name: shop\nservices: {a: {image: "+image+"}}\nx-teal:\n  version: v1\n  sequence: 1\n  "+key+": "+value+"\n"))
+		}
 	}
 }
 

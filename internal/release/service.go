@@ -6,6 +6,48 @@ import (
 	"time"
 )
 
+// draft is a service while it is read.
+type draft struct {
+	Service
+	node    *node
+	model   map[string]any
+	teal    *node // its x-teal
+	shared  int   // line of shared:, when it is
+	mounts  []mountUse
+	depends []dependsOn
+}
+
+// mountUse is a service's use of a named volume.
+type mountUse struct {
+	volume   string
+	line     int
+	readOnly bool
+}
+
+// dependsOn is one entry of depends_on.
+type dependsOn struct {
+	service  string
+	line     int
+	required bool
+}
+
+// active reports whether the service runs at all: teal activates no profile.
+func (d *draft) active() bool {
+	profiles, _ := d.model["profiles"].([]any)
+	return len(profiles) == 0
+}
+
+// replicas is how often the service runs, as it is written.
+func (d *draft) replicas() int {
+	deploy, _ := d.model["deploy"].(map[string]any)
+	for _, v := range []any{d.model["scale"], deploy["replicas"]} {
+		if n, ok := v.(int); ok {
+			return n
+		}
+	}
+	return 1
+}
+
 // service reads one entry of services.
 func (p *parser) service(entry field) *draft {
 	at := join("services", entry.key)
@@ -17,7 +59,7 @@ func (p *parser) service(entry field) *draft {
 	}
 	if n := entry.value.get("image"); n != nil {
 		d.Image = p.image(at+".image", n)
-	} else if entry.value.empty() || entry.value.kind == mapping {
+	} else if entry.value.kind == mapping {
 		p.wrong(entry.line, "write image: name@sha256:<64 hex>", "%s has no image", at)
 	}
 	p.serviceTeal(at, d)
@@ -41,7 +83,7 @@ func (p *parser) serviceTeal(at string, d *draft) {
 		"replace":   notYet(oneOf("stop-first")),
 		"overlap":   notYet(flag),
 		"singleton": notYet(flag),
-		"placement": notYet(dict(hostLabel, "the label of a host", word)),
+		"placement": notYet(dict(hostLabel, "the label of a host", text)),
 	}.read(&p.reader, at, f.value)
 	if d.Shared {
 		d.shared = f.value.field("shared").line
@@ -78,7 +120,7 @@ func (p *parser) route(at string, d *draft, n *node) any {
 		"proto":     protocol,
 	}.read(&p.reader, at, n)
 	for _, key := range []string{"host", "port"} {
-		if n.get(key) == nil && (n.empty() || n.kind == mapping) {
+		if n.kind == mapping && n.get(key) == nil {
 			p.wrong(lineOf(n), "write "+key+":", "%s has no %s", at, key)
 		}
 	}

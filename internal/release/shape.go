@@ -65,9 +65,10 @@ func join(at, key string) string {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
 
-// fields lists a mapping's keys; nothing written there is an empty mapping.
+// fields lists a mapping's keys.
 func (r *reader) fields(at string, n *node) []field {
 	if n.empty() {
+		r.wrong(lineOf(n), "write key: value lines, or remove the key", "%s has no value", orTop(at))
 		return nil
 	}
 	if n.kind != mapping {
@@ -77,9 +78,20 @@ func (r *reader) fields(at string, n *node) []field {
 	return n.fields
 }
 
-// items lists a list's values; nothing written there is an empty list.
+// orNothing lets a mapping be left out behind its key: `redis:` declares a volume.
+func orNothing(of shape) shape {
+	return func(r *reader, at string, n *node) any {
+		if n.empty() {
+			return map[string]any{}
+		}
+		return of(r, at, n)
+	}
+}
+
+// items lists a list's values.
 func (r *reader) items(at string, n *node) []*node {
 	if n.empty() {
+		r.wrong(lineOf(n), "write [a, b], or remove the key", "%s has no value", at)
 		return nil
 	}
 	if n.kind != sequence {
@@ -213,6 +225,10 @@ func size(r *reader, at string, n *node) any {
 	if !ok {
 		return nil
 	}
+	if n.tag == "!!float" {
+		r.wrong(n.line, fmt.Sprintf("write it in quotes: %q", s), "%s: Compose wants a text or a whole number, and %s is neither", at, show(s))
+		return nil
+	}
 	if b, err := units.RAMInBytes(s); err != nil || b < 0 || !sizeForm.MatchString(s) {
 		r.wrong(n.line, "write a size such as 512m or 2g", "%s: %s is not a size", at, show(s))
 		return nil
@@ -221,6 +237,14 @@ func size(r *reader, at string, n *node) any {
 }
 
 var sizeForm = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,3})?([kKmMgGtT]i?)?[bB]?$`)
+
+// sizeText is a size where Compose wants a text.
+func sizeText(r *reader, at string, n *node) any {
+	if str(r, at, n) == nil {
+		return nil
+	}
+	return size(r, at, n)
+}
 
 // sizeOrAll is a size, or -1 for no limit.
 func sizeOrAll(r *reader, at string, n *node) any {
@@ -341,7 +365,7 @@ func unique(r *reader, at string, n *node) any {
 
 // words is one word or a list of them.
 func words(r *reader, at string, n *node) any {
-	if !n.empty() && n.kind == scalar {
+	if n.empty() || n.kind == scalar {
 		if v := filled(r, at, n); v != nil {
 			return []any{v}
 		}
@@ -395,7 +419,7 @@ func pairs(key *regexp.Regexp, what string) shape {
 			name, value, has := strings.Cut(v, "=")
 			switch _, again := out[name]; {
 			case !has:
-				r.wrong(item.line, fmt.Sprintf("write %s=value", name), "%s: %s has no value", at, show(v))
+				r.wrong(item.line, "write NAME=value", "%s: %s has no value", at, show(v))
 			case !key.MatchString(name):
 				r.wrong(item.line, hint(key), "%s: %s is not %s", at, show(name), what)
 			case again:

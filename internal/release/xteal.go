@@ -57,13 +57,13 @@ func (p *parser) appKeys() object {
 
 		"absent":    p.absence,
 		"purge":     notYet(unique),
-		"formerly":  notYet(matching(nameForm, "the name of an app", "")),
-		"placement": notYet(dict(hostLabel, "the label of a host", word)),
-		"hostEnv":   notYet(dict(envName, "the name of a variable", matching(hostValue, "host.name or label.<name>", ""))),
+		"formerly":  notYet(written(nameForm, "the name of an app")),
+		"placement": notYet(dict(hostLabel, "the label of a host", text)),
+		"hostEnv":   notYet(dict(envName, "the name of a variable", written(hostValue, "host.name or label.<name>"))),
 		"migrate":   notYet(migrate.read),
 		"jobs":      notYet(list(job.read)),
 		"rollout":   notYet(waves.read),
-		"assets":    notYet(object{"path": filled, "url": matching(routePath, "a path", "")}.read),
+		"assets":    notYet(object{"path": text, "url": written(routePath, "a path")}.read),
 	}
 }
 
@@ -71,17 +71,17 @@ var (
 	timeout = within(time.Second, 24*time.Hour)
 
 	migrate = object{
-		"service": matching(serviceForm, "the name of a service", ""), "database": matching(hostLabel, "the name of a database", ""),
+		"service": written(serviceForm, "the name of a service"), "database": written(hostLabel, "the name of a database"),
 		"up": command, "down": object{"command": command, "run": oneOf("ordered", "automatic")}.read, "sql": besideManifest,
 		"kind": oneOf("idempotent", "transactional", "opaque"), "timeout": timeout, "lockTimeout": timeout,
 		"scope": oneOf("fleet", "host"), "compatible": flag, "revert": oneOf("flip", "hold"), "backup": command,
 	}
 	job = object{
-		"name": matching(hostLabel, "the name of a job", ""), "service": matching(serviceForm, "the name of a service", ""),
+		"name": written(hostLabel, "the name of a job"), "service": written(serviceForm, "the name of a service"),
 		"command": command, "when": oneOf("before-switch", "after-switch", "on-revert"), "scope": oneOf("fleet", "host"), "timeout": timeout,
 	}
 	waves = object{
-		"canary": whole(0, 1000), "waves": list(matching(waveForm, "a number of hosts or a percentage", "")),
+		"canary": whole(0, 1000), "waves": list(written(waveForm, "a number of hosts or a percentage")),
 		"maxUnavailable": whole(1, 1000), "soak": within(0, 24*time.Hour), "onBad": oneOf("fleet", "hold"), "bakeAfterCanary": within(0, 24*time.Hour),
 	}
 )
@@ -96,15 +96,38 @@ func into[T any](to *T, take func(r *reader, at string, n *node) (T, bool)) shap
 	}
 }
 
-// line stores a text as it is written, whatever YAML would make of it: a commit may
-// look like a number.
-func line(to *string, form *regexp.Regexp, what string) shape {
-	return into(to, func(r *reader, at string, n *node) (string, bool) {
-		s, ok := r.text(at, n)
+// text is a text as it is written, not empty. In x-teal blocks the place says that it
+// is one, whatever YAML would make of it: a commit may look like a number.
+func text(r *reader, at string, n *node) any {
+	s, ok := r.text(at, n)
+	if ok && s == "" {
+		r.wrong(n.line, "write one, or remove the key", "%s is empty", at)
+	}
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// written is a text of some form.
+func written(form *regexp.Regexp, what string) shape {
+	return func(r *reader, at string, n *node) any {
+		s, ok := text(r, at, n).(string)
 		if ok && !form.MatchString(s) {
 			r.wrong(n.line, hint(form), "%s: %s is not %s", at, show(s), what)
-			return "", false
+			return nil
 		}
+		if !ok {
+			return nil
+		}
+		return s
+	}
+}
+
+// line stores a text of some form.
+func line(to *string, form *regexp.Regexp, what string) shape {
+	return into(to, func(r *reader, at string, n *node) (string, bool) {
+		s, ok := written(form, what)(r, at, n).(string)
 		return s, ok
 	})
 }
@@ -199,7 +222,7 @@ func (p *parser) bake(r *reader, at string, n *node) any {
 		"requireTraffic": switched(&b.RequireTraffic),
 
 		"p95": notYet(within(time.Millisecond, time.Hour)),
-		"prometheus": notYet(list(object{"name": matching(hostLabel, "the name of a rule", ""), "query": filled, "max": number, "min": number,
+		"prometheus": notYet(list(object{"name": written(hostLabel, "the name of a rule"), "query": text, "max": number, "min": number,
 			"mode": oneOf("enforce", "observe")}.read)),
 		"memoryGrowth": notYet(percent),
 		"mode":         notYet(either(oneOf("enforce", "observe"), nil, dict(ruleModeForm, "the name of a rule", oneOf("enforce", "observe")))),
@@ -229,14 +252,14 @@ func (p *parser) smokes(r *reader, at string, n *node) any {
 				"contains": into(&s.Contains, func(r *reader, at string, n *node) (string, bool) { return r.short(at, n, 1024) }),
 				"host":     line(&s.Host, hostForm, "a host in lower case, without port"),
 			}.read,
-			"run": notYet(object{"service": matching(serviceForm, "the name of a service", ""), "command": command, "timeout": timeout}.read),
+			"run": notYet(object{"service": written(serviceForm, "the name of a service"), "command": command, "timeout": timeout}.read),
 		}.read(r, at, item)
 		http := item.get("http")
 		switch {
 		case item.kind != mapping:
 		case http == nil && item.get("run") == nil, http != nil && item.get("run") != nil:
 			r.wrong(item.line, "write {http: {path: /…}}", "%s: one of http and run belongs here", at)
-		case http != nil && http.get("path") == nil && (http.empty() || http.kind == mapping):
+		case http != nil && http.kind == mapping && http.get("path") == nil:
 			r.wrong(http.line, "write path: /…", "%s.http has no path", at)
 		case http != nil && s.Path != "":
 			p.rel.Smoke = append(p.rel.Smoke, s)
@@ -256,7 +279,7 @@ func (p *parser) method(to *string) shape {
 
 // short is a text of at most so many bytes, not empty.
 func (r *reader) short(at string, n *node, most int) (string, bool) {
-	s, ok := filled(r, at, n).(string)
+	s, ok := text(r, at, n).(string)
 	if ok && len(s) > most {
 		r.wrong(n.line, "write a shorter one", "%s is longer than %d bytes", at, most)
 		return "", false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -234,6 +235,9 @@ func (x *expander) scalar(n *node, y *yaml.Node) {
 		var v any
 		if err := y.Decode(&v); err == nil {
 			n.reads = fmt.Sprint(v)
+		}
+		if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			x.fail(YAMLRefused, y.Line, "write it in quotes if it is a text", "%s is not a number that everybody reads", show(y.Value))
 		}
 	}
 }
