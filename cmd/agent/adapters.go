@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
+	"github.com/tealops/teal/internal/fleet"
 	"github.com/tealops/teal/internal/gitops"
 	"github.com/tealops/teal/internal/health"
+	"github.com/tealops/teal/internal/hostcare"
 	"github.com/tealops/teal/internal/journal"
 	"github.com/tealops/teal/internal/proxy"
 	"github.com/tealops/teal/internal/reconcile"
@@ -40,24 +45,62 @@ func (r records) Append(app string, rec rollout.Record, back bool) (time.Time, e
 	return e.Time, err
 }
 
-// fileStore keeps the fleet's state in one file.
-type fileStore string
+// fileStore keeps the fleet's state in one file, with a reserve beside it for the
+// commands that lead back.
+type fileStore struct {
+	path    string
+	reserve hostcare.Reserve
+}
 
-const maxFleetState = 64 << 20
+const (
+	fleetFile     = "fleet.json"
+	maxFleetState = 64 << 20
+	fleetReserve  = 512 << 10
+)
+
+func newFileStore(dir string) fileStore {
+	return fileStore{filepath.Join(dir, fleetFile), hostcare.Reserve{Dir: dir, Name: "fleet-reserve", Size: fleetReserve}}
+}
+
+// begin writes the state of a new fleet. Where the journal knows apps already, a missing
+// one is lost, not new: its quarantines and freezes must not be forgotten silently.
+func (f fileStore) begin(known bool) error {
+	_, err := os.Stat(f.path)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("read the fleet's state: %w", err)
+	case known:
+		return configError{fmt.Errorf("%s is gone, and with it quarantines and freezes; restore it from a backup, or run tealctl state init --new-fleet as root to begin without them", f.path)}
+	}
+	data, err := json.Marshal(fleet.State{Feature: fleet.FeatureLevel})
+	if err != nil {
+		return err
+	}
+	return f.Save(data, false)
+}
 
 func (f fileStore) Load() ([]byte, error) {
-	info, err := os.Stat(string(f))
+	info, err := os.Stat(f.path)
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() > maxFleetState {
-		return nil, fmt.Errorf("%s is %d bytes long", string(f), info.Size())
+		return nil, fmt.Errorf("%s is %d bytes long", f.path, info.Size())
 	}
-	return os.ReadFile(string(f))
+	return os.ReadFile(f.path)
 }
 
-func (f fileStore) Save(data []byte) error {
-	return journal.WriteFile(string(f), data, 0o600)
+func (f fileStore) Save(data []byte, back bool) error {
+	err := journal.WriteFile(f.path, data, 0o600)
+	if !errors.Is(err, syscall.ENOSPC) || !back {
+		return err
+	}
+	if ferr := f.reserve.Free(); ferr != nil {
+		return errors.Join(err, ferr)
+	}
+	return journal.WriteFile(f.path, data, 0o600)
 }
 
 // repository shows accepted commits to the desk.

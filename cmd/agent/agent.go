@@ -41,7 +41,8 @@ type agent struct {
 	shelf    *gitops.Shelf
 	runner   *reconcile.Runner
 	desk     *reconcile.Desk
-	reserve  hostcare.Reserve
+	reserves []hostcare.Reserve // the engine's first
+	refusals seldom
 
 	mu    sync.Mutex // guards lost
 	lost  string     // why nothing is started: the state does not know what runs
@@ -69,7 +70,11 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	}
 	a.journal, err = journal.Open(filepath.Join(c.State, "journal"), journal.Options{Reserve: c.Reserves.Journal, Log: log})
 	if err != nil {
-		return nil, configError{fmt.Errorf("open the journal: %w", err)}
+		err = fmt.Errorf("open the journal: %w", err)
+		if errors.Is(err, journal.ErrCorrupt) || errors.Is(err, journal.ErrLocked) || errors.Is(err, fs.ErrPermission) {
+			err = configError{err} // a person must look; anything else may pass
+		}
+		return nil, err
 	}
 	states, err := replay(a.journal)
 	if err != nil {
@@ -82,7 +87,11 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 			states[app] = s
 		}
 	}
-	if a.fleet, err = fleet.OpenLocal(c.Host, fileStore(filepath.Join(c.State, "fleet.json"))); err != nil {
+	store := newFileStore(c.State)
+	if err := store.begin(len(states) > 0); err != nil {
+		return nil, err
+	}
+	if a.fleet, err = fleet.OpenLocal(c.Host, store); err != nil {
 		return nil, configError{err}
 	}
 	if a.shelf, err = gitops.NewShelf(filepath.Join(c.State, "releases")); err != nil {
@@ -104,12 +113,12 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 		return nil, configError{fmt.Errorf("open the engine: %w", err)}
 	}
 	a.proxy = proxy.Dial(c.Proxy.Socket)
-	a.reserve = hostcare.Reserve{Dir: c.Reserves.Dir, Size: c.Reserves.Engine}
+	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
 	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.policy.current, Never: a.never(),
 		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network}}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
-		Containers: a.engine, Reserve: a.reserve, Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
+		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
 		Health: prober{c.Proxy.FrontDoor}, Preflight: a.room(), Desk: a.desk, Edge: subnet, Log: log}), states)
 	return a, nil
 }
@@ -173,11 +182,9 @@ func (a *agent) room() hostcare.Room {
 // run starts everything and waits for the end of it.
 func (a *agent) run(ctx context.Context) error {
 	a.log.Info("starts", "version", version, "environment", a.config.Environment, "host", a.config.Host, "instance", a.identity.Instance)
-	if err := a.reserve.Fill(); err != nil {
-		a.log.Warn("no reserve on the engine's filesystem", "err", err)
-	}
-	if space, err := a.engine.Space(ctx); err == nil && !hostcare.SameFilesystem(a.reserve.Dir, space.DataRoot) {
-		a.log.Warn("the reserve does not help the engine: it lies on another filesystem; set reserves.dir", "reserve", a.reserve.Dir, "engine", space.DataRoot)
+	a.fillReserves()
+	if space, err := a.engine.Space(ctx); err == nil && !hostcare.SameFilesystem(a.reserves[0].Dir, space.DataRoot) {
+		a.log.Warn("the reserve does not help the engine: it lies on another filesystem; set reserves.dir", "reserve", a.reserves[0].Dir, "engine", space.DataRoot)
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	server := &api.Server{Path: a.config.Socket, Backend: a, Version: version, Log: a.log,
@@ -187,8 +194,20 @@ func (a *agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.policy.watch(ctx, a.log, func() { a.runner.Wake("") }) })
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.checkpoints(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.journal.Failed():
+			return errors.New("the journal failed: nothing can be recorded any more; see the log, then start the agent again")
+		}
+	})
 	notify(a.log, "READY=1")
-	return g.Wait()
+	err := g.Wait()
+	if err == nil {
+		a.checkpoint()
+	}
+	return err
 }
 
 // reconcile waits until the engine can be seen and the state fits what runs, then
@@ -263,6 +282,14 @@ func (a *agent) bursts(ctx context.Context) error {
 	return nil
 }
 
+// checkpoint writes one. Without it the replay is longer, nothing else.
+func (a *agent) checkpoint() {
+	err := a.runner.Checkpoint(func(states map[string]rollout.State) error { return a.journal.Checkpoint(states) })
+	if err != nil {
+		a.log.Warn("no checkpoint", "err", err)
+	}
+}
+
 // checkpoints keep the replay short: one an hour, and one at a polite end.
 func (a *agent) checkpoints(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
@@ -272,12 +299,17 @@ func (a *agent) checkpoints(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := a.reserve.Fill(); err != nil {
-				a.log.Warn("reserve not filled", "err", err)
-			}
-			if err := a.journal.Checkpoint(a.runner.States()); err != nil {
-				a.log.Warn("no checkpoint", "err", err)
-			}
+			a.fillReserves()
+			a.checkpoint()
+		}
+	}
+}
+
+// fillReserves puts back what going back has used. A full disk is tried again later.
+func (a *agent) fillReserves() {
+	for _, r := range a.reserves {
+		if err := r.Fill(); err != nil {
+			a.log.Warn("reserve not filled", "dir", r.Dir, "err", err)
 		}
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -184,6 +186,9 @@ func (a *agent) History(app string, n int) (api.History, error) {
 	var all []api.HistoryEntry
 	states := map[string]rollout.State{}
 	err := a.journal.Replay(0, func(e journal.Entry) error {
+		if e.Kind == journal.CheckpointKind && len(states) == 0 { // what came before it is no longer kept
+			return json.Unmarshal(e.Data, &states)
+		}
 		r, ok := record(e)
 		if !ok {
 			return nil
@@ -318,11 +323,37 @@ func (a *agent) Logs(ctx context.Context, q api.LogQuery, w io.Writer) error {
 	return nil
 }
 
-// Refused is journalled: somebody tried.
+// Refused is journalled: somebody tried. Who tries again and again is noted once a
+// minute, so that nobody can write the journal full.
 func (a *agent) Refused(actor, verb string) {
+	if !a.refusals.first(actor+" "+verb, time.Now()) {
+		return
+	}
 	if _, err := a.journal.Append("", operatorKind, operatorRecord{Actor: actor, Verb: verb, Refused: string(release.NotAuthorised)}, journal.Forward); err != nil {
 		a.log.Warn("refusal not journalled", "err", err)
 	}
+}
+
+// seldom lets a key through once a minute.
+type seldom struct {
+	mu   sync.Mutex // guards last
+	last map[string]time.Time
+}
+
+const maxSeldom = 64 // different keys a minute
+
+func (s *seldom) first(key string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.last, func(_ string, at time.Time) bool { return now.Sub(at) >= time.Minute || now.Before(at) })
+	if _, again := s.last[key]; again || len(s.last) >= maxSeldom {
+		return false
+	}
+	if s.last == nil {
+		s.last = map[string]time.Time{}
+	}
+	s.last[key] = now
+	return true
 }
 
 // operatorRecord is what a peer asked for, in the journal.

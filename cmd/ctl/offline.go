@@ -497,6 +497,7 @@ func (t *tool) state() *cobra.Command {
 	c := &cobra.Command{Use: "state", Short: "The agent's identity and marks on this host (root, offline)"}
 	var dir string
 	var sequences []string
+	var newFleet bool
 	initialise := &cobra.Command{
 		Use:   "init",
 		Short: "Give a new host its identity, or set floors after its state was lost",
@@ -517,11 +518,12 @@ start again, except what is live.`,
 				}
 				floors[app] = v
 			}
-			return initState(t.err, dir, floors)
+			return initState(t.err, dir, floors, newFleet)
 		},
 	}
 	initialise.Flags().StringVar(&dir, "state", "/var/lib/teal", "the agent's state directory")
 	initialise.Flags().StringArrayVar(&sequences, "sequence", nil, "APP=N: nothing of the app at or below N may start (repeatable)")
+	initialise.Flags().BoolVar(&newFleet, "new-fleet", false, "begin without the quarantines and freezes of a lost fleet.json")
 	c.AddCommand(initialise)
 	return c
 }

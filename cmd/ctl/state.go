@@ -4,16 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"github.com/tealops/teal/internal/hostcare"
 	"github.com/tealops/teal/internal/journal"
 )
 
 // initState writes the identity of a host, or raises the floors of one that is there.
-func initState(out io.Writer, dir string, floors map[string]int64) error {
+func initState(out io.Writer, dir string, floors map[string]int64, newFleet bool) error {
 	if os.Getuid() != 0 {
 		return exitError{exitNotAuthorised, errors.New("state init is for root: it decides what may start on this host")}
 	}
@@ -26,7 +28,7 @@ func initState(out io.Writer, dir string, floors map[string]int64) error {
 		id = hostcare.NewIdentity()
 	case err != nil:
 		return err
-	case len(floors) == 0:
+	case len(floors) == 0 && !newFleet:
 		return fmt.Errorf("%s has an identity already (instance %s); nothing was changed", dir, id.Instance)
 	}
 	if id.Floors == nil {
@@ -42,11 +44,28 @@ func initState(out io.Writer, dir string, floors map[string]int64) error {
 	if err := journal.WriteFile(hostcare.IdentityPath(dir), data, 0o600); err != nil {
 		return fmt.Errorf("write the identity: %w", err)
 	}
+	if newFleet {
+		if err := beginFleet(dir); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(out, "instance %s, state in %s\n", id.Instance, dir)
 	for app := range maps.Keys(floors) {
 		fmt.Fprintf(out, "nothing of %s at or below sequence %d will start\n", app, id.Floors[app])
 	}
 	fmt.Fprintln(out, "next: systemctl start teal-agent")
+	return nil
+}
+
+// beginFleet writes the state of a fleet that knows nothing, where there is none.
+func beginFleet(dir string) error {
+	file := filepath.Join(dir, "fleet.json")
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is there; nothing was changed", file)
+	}
+	if err := journal.WriteFile(file, []byte("{\"feature\":1,\"index\":0}\n"), 0o600); err != nil {
+		return fmt.Errorf("write the fleet's state: %w", err)
+	}
 	return nil
 }
 

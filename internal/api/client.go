@@ -129,13 +129,20 @@ func (c *Client) Events(ctx context.Context, app string, since uint64, follow bo
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, maxReply) // a checkpoint is one event
 	for lines.Scan() {
-		var e Event
+		var e struct {
+			Event
+			Error string `json:"error"`
+		}
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("read an event: %w", err)
 		}
-		if err := yield(e); err != nil {
+		if e.Error != "" { // a failure ends the stream
+			f := &Failure{}
+			return errors.Join(json.Unmarshal(lines.Bytes(), f), f)
+		}
+		if err := yield(e.Event); err != nil {
 			return err
 		}
 	}

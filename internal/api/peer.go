@@ -8,6 +8,7 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -62,15 +63,63 @@ func (p Peer) Actor() string {
 type peerKey struct{}
 
 func withPeer(ctx context.Context, c net.Conn) context.Context {
-	u, ok := c.(*net.UnixConn)
+	known, ok := c.(*peerConn)
 	if !ok {
-		return ctx
-	}
-	p, err := peerOf(u)
-	if err != nil {
 		return ctx // no peer: no role
 	}
-	return context.WithValue(ctx, peerKey{}, p)
+	return context.WithValue(ctx, peerKey{}, known.peer)
+}
+
+// maxPerPeer bounds the connections of one user, so that nobody keeps the others out.
+// Root has no bound.
+const maxPerPeer = 64
+
+// perPeer accepts connections whose peer the kernel names, a bounded number for each.
+type perPeer struct {
+	*net.UnixListener
+
+	mu   sync.Mutex // guards open
+	open map[uint32]int
+}
+
+type peerConn struct {
+	*net.UnixConn
+	peer   Peer
+	closed sync.Once
+	done   func()
+}
+
+func (c *peerConn) Close() error {
+	c.closed.Do(c.done)
+	return c.UnixConn.Close()
+}
+
+func (l *perPeer) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		peer, err := peerOf(c)
+		if err != nil || !l.count(peer.UID, 1) {
+			c.Close()
+			continue
+		}
+		return &peerConn{UnixConn: c, peer: peer, done: func() { l.count(peer.UID, -1) }}, nil
+	}
+}
+
+// count adds to a user's connections; false: there are too many.
+func (l *perPeer) count(uid uint32, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n > 0 && uid != 0 && l.open[uid] >= maxPerPeer {
+		return false
+	}
+	if l.open[uid] += n; l.open[uid] <= 0 {
+		delete(l.open, uid)
+	}
+	return true
 }
 
 func peerFrom(ctx context.Context) (Peer, bool) {

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tealops/teal/internal/release"
 )
 
@@ -61,9 +63,11 @@ const maxCommand = 64 << 10
 // Serve listens until ctx ends. The socket is open to every local user; each request
 // is judged by the peer's role.
 func (s *Server) Serve(ctx context.Context) error {
-	if err := os.Remove(s.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove the old control socket: %w", err)
+	unlock, err := s.claim()
+	if err != nil {
+		return err
 	}
+	defer unlock()
 	l, err := net.Listen("unix", s.Path)
 	if err != nil {
 		return fmt.Errorf("listen on the control socket: %w", err)
@@ -77,7 +81,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug)}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
+	go func() { done <- server.Serve(&perPeer{UnixListener: l.(*net.UnixListener), open: map[uint32]int{}}) }()
 	select {
 	case err := <-done:
 		stop()
@@ -93,6 +97,24 @@ func (s *Server) Serve(ctx context.Context) error {
 		return server.Close()
 	}
 	return err
+}
+
+// claim takes the lock beside the socket and removes what a crash left. A socket whose
+// server lives is left alone.
+func (s *Server) claim() (unlock func(), err error) {
+	lock, err := os.OpenFile(s.Path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the control socket: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("another agent serves the control socket %s; stop it first, or give this one a socket of its own: %w", s.Path, err)
+	}
+	if err := os.Remove(s.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		lock.Close()
+		return nil, fmt.Errorf("remove the old control socket: %w", err)
+	}
+	return func() { lock.Close() }, nil
 }
 
 func (s *Server) handler() http.Handler {
@@ -134,6 +156,9 @@ func (s *Server) handler() http.Handler {
 			if err := d.Decode(&c); err != nil {
 				return Fail(http.StatusBadRequest, release.BadRequest, "read the command: "+err.Error())
 			}
+			if _, err := d.Token(); err != io.EOF {
+				return Fail(http.StatusBadRequest, release.BadRequest, "read the command: more than one value")
+			}
 			p, _ := peerFrom(r.Context())
 			done, err := do(r.Context(), p.Actor(), c)
 			if err != nil {
@@ -150,18 +175,18 @@ func (s *Server) handler() http.Handler {
 func (s *Server) as(need Role, verb string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, known := peerFrom(r.Context())
-		role := Nobody
+		role, actor := Nobody, "an unknown peer" // the zero Peer would be root
 		if known {
-			role = s.Roles.Role(p)
+			role, actor = s.Roles.Role(p), p.Actor()
 		}
 		if role != Operator && (role != need || role == Nobody) {
-			s.Log.Warn("request refused", "verb", verb, "actor", p.Actor(), "role", string(role), "needs", string(need))
-			s.Backend.Refused(p.Actor(), verb)
+			s.Log.Warn("request refused", "verb", verb, "actor", actor, "role", string(role), "needs", string(need))
+			s.Backend.Refused(actor, verb)
 			group := "teal-viewers or teal-operators"
 			if need == Operator {
 				group = "teal-operators"
 			}
-			fail(w, Fail(http.StatusForbidden, release.NotAuthorised, fmt.Sprintf("%s may not %s: it needs the group %s", p.Actor(), verb, group)))
+			fail(w, Fail(http.StatusForbidden, release.NotAuthorised, fmt.Sprintf("%s may not %s: it needs the group %s", actor, verb, group)))
 			return
 		}
 		if err := h(w, r); err != nil {
@@ -178,7 +203,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	enc := json.NewEncoder(w)
+	begun := false
 	err = s.Backend.Events(r.Context(), r.FormValue("app"), since, r.FormValue("follow") == "1", func(e Event) error {
+		begun = true
 		if err := enc.Encode(e); err != nil {
 			return err
 		}
@@ -186,6 +213,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	})
 	if r.Context().Err() != nil {
 		return nil
+	}
+	if begun && err != nil { // the head is sent: the failure is the stream's last line
+		return enc.Encode(failure(err))
 	}
 	return err
 }
@@ -224,11 +254,17 @@ func Fail(status int, code release.Code, text string) *Failure {
 	return f
 }
 
-func fail(w http.ResponseWriter, err error) {
+// failure is an error as a reply.
+func failure(err error) *Failure {
 	var f *Failure
 	if !errors.As(err, &f) {
 		f = &Failure{Meta: meta("Error"), Status: http.StatusInternalServerError, Code: release.Broken, Text: err.Error()}
 	}
+	return f
+}
+
+func fail(w http.ResponseWriter, err error) {
+	f := failure(err)
 	_ = writeJSON(w, f.Status, f) // the peer is gone if this fails
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -173,19 +174,19 @@ func (e *Engine) adopt(ctx context.Context, have container.InspectResponse, spec
 	what := "create " + spec.Name
 	on := map[string]bool{}
 	for name, p := range have.NetworkSettings.Networks {
-		on[name] = true
-		if active(have) || p == nil || p.NetworkID == "" {
+		if !slices.ContainsFunc(spec.Endpoints, func(e release.Endpoint) bool { return e.Network == name }) {
 			continue
 		}
-		stale, err := e.stale(ctx, name, p.NetworkID)
+		off, err := e.offNetwork(ctx, have, name, p)
 		if err != nil {
 			return classify(ctx, what, err)
 		}
-		if stale {
-			if err := e.disconnect(ctx, have.ID, name); err != nil {
-				return classify(ctx, what, err)
-			}
-			on[name] = false
+		on[name] = !off
+		if !off {
+			continue
+		}
+		if err := e.disconnect(ctx, have.ID, name); err != nil {
+			return classify(ctx, what, err)
 		}
 	}
 	if err := e.complete(ctx, have.ID, spec, on); err != nil {
@@ -197,12 +198,23 @@ func (e *Engine) adopt(ctx context.Context, have container.InspectResponse, spec
 	return classify(ctx, what, e.updateRestart(ctx, have.ID, restart))
 }
 
-// stale reports whether a stopped container remembers a network by an id that is no
-// more: `docker network prune` takes the networks of stopped containers away, and the
-// engine would not start it on the network that was made again under the same name.
-func (e *Engine) stale(ctx context.Context, name, id string) (bool, error) {
+// offNetwork reports whether a container is not on a network that it lists.
+//
+// One that runs lists a network without an endpoint when the engine could not put it
+// back there. One that is stopped may list a network by an id that is no more:
+// `docker network prune` takes the networks of stopped containers away, and the engine
+// would not start it on the network that was made again under the same name.
+func (e *Engine) offNetwork(ctx context.Context, c container.InspectResponse, name string, p *network.EndpointSettings) (bool, error) {
+	switch {
+	case p == nil || !active(c) && p.NetworkID == "":
+		return false, nil
+	case c.State.Running && !c.State.Restarting:
+		return p.EndpointID == "", nil
+	case active(c):
+		return false, nil
+	}
 	found, err := e.networksNamed(ctx, name)
-	return len(found) > 0 && !slices.ContainsFunc(found, func(n network.Network) bool { return n.ID == id }), err
+	return len(found) > 0 && !slices.ContainsFunc(found, func(n network.Network) bool { return n.ID == p.NetworkID }), err
 }
 
 // complete attaches a container to those of its networks that it is not on. nil
@@ -259,14 +271,24 @@ func (e *Engine) inspect(ctx context.Context, id string) (container.InspectRespo
 	return c, nil
 }
 
-// updateRestart sets the engine's restart policy.
+// updateRestart sets the engine's restart policy. A container that ends in that moment,
+// as one in a crash loop does often, makes the engine refuse; it is asked again.
 func (e *Engine) updateRestart(ctx context.Context, id, policy string) error {
-	_, err := ask(ctx, quickCall, func(ctx context.Context) (client.ContainerUpdateResult, error) {
-		return e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{
-			RestartPolicy: &container.RestartPolicy{Name: container.RestartPolicyMode(policy)},
+	for again := 0; ; again++ {
+		_, err := ask(ctx, quickCall, func(ctx context.Context) (client.ContainerUpdateResult, error) {
+			return e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{
+				RestartPolicy: &container.RestartPolicy{Name: container.RestartPolicyMode(policy)},
+			})
 		})
-	})
-	return err
+		if again == 5 || !says(err, "container not running", "process already finished", "no such process", "cgroup has been removed") {
+			return err
+		}
+		select {
+		case <-time.After(firstLook << again):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // removeContainer removes a container, running or not; gone is fine. Its anonymous

@@ -131,6 +131,91 @@ func TestForeignNames(t *testing.T) {
 	}
 }
 
+// TestTwoAgents: two agents on one engine have an app of the same name and colour; what
+// one does is never seen at the other's objects.
+func TestTwoAgents(t *testing.T) {
+	t.Parallel()
+	mine, theirs := newRig(t).pulled(t), newRig(t)
+	ctx := t.Context()
+	bring := func(r *rig, who string) release.SetSpec {
+		c := r.spec("twins", who)
+		c.Endpoints = []release.Endpoint{{Network: r.lab.Name("twins", who)}}
+		c.Mounts = []release.Mount{{Type: "volume", Source: r.lab.Name("twins", who, "data"), Target: "/data"}}
+		set := r.set("twins", c)
+		set.Networks = []release.NetworkSpec{{Name: c.Endpoints[0].Network, Labels: r.labels("twins", "", "")}}
+		set.Volumes = []release.VolumeSpec{{Name: c.Mounts[0].Source, Labels: r.labels("twins", "", "")}}
+		if err := r.Create(ctx, set, "unless-stopped"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Start(ctx, set, nil); err != nil {
+			t.Fatal(err)
+		}
+		return set
+	}
+	a, b := bring(mine, "mine"), bring(theirs, "theirs")
+	before, err := theirs.Observe(ctx, "twins")
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%+v %v", before, err)
+	}
+	if seen, err := mine.Observe(ctx, "twins"); err != nil || len(seen) != 1 || seen[0].Name != a.Containers[0].Name {
+		t.Errorf("seen: %+v %v", seen, err)
+	}
+	for _, do := range []func() error{
+		func() error { return mine.SetRestart(ctx, "twins", blueSet, nil, "no") },
+		func() error { return mine.Stop(ctx, "twins", blueSet, nil) },
+		func() error { return mine.Remove(ctx, "twins", blueSet, nil) },
+	} {
+		if err := do(); err != nil {
+			t.Error(err)
+		}
+	}
+	after, err := theirs.Observe(ctx, "twins")
+	if err != nil || len(after) != 1 || after[0] != before[0] || after[0].Status != rollout.Running {
+		t.Errorf("the other agent's container was touched:\n%+v\n%+v %v", before, after, err)
+	}
+	if found, err := mine.networksNamed(ctx, b.Networks[0].Name); err != nil || len(found) != 1 {
+		t.Errorf("the other agent's network: %v %v", found, err)
+	}
+	// The other's specification under our name, and ours under the other's: neither may
+	// be taken over or started.
+	wantFault(t, mine.Create(ctx, b, "no"), rollout.FaultHold, release.NameTaken)
+	stray := mine.set("twins", b.Containers[0])
+	wantFault(t, mine.Create(ctx, stray, "no"), rollout.FaultHold, release.NameTaken)
+	wantFault(t, mine.Start(ctx, stray, nil), rollout.FaultHold, release.NameTaken)
+	_, _, err = mine.RunOnce(ctx, b.Containers[0])
+	wantFault(t, err, rollout.FaultHold, release.NameTaken)
+}
+
+// TestTakenOffTheEdge: somebody disconnects a running container from the edge network
+// and gives its address away. Create puts it back, once the address is free.
+func TestTakenOffTheEdge(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).edge(t).pulled(t)
+	ctx := t.Context()
+	c := r.spec("cut", "backend")
+	c.Hostname = "backend"
+	c.Endpoints = []release.Endpoint{{Network: r.lab.Name("cut", "net")}, {Network: r.cfg.EdgeNetwork, IPv4: r.address(1)}}
+	set := r.set("cut", c)
+	set.Networks = []release.NetworkSpec{{Name: c.Endpoints[0].Network, Labels: r.labels("cut", "", "")}}
+	if err := r.Start(ctx, r.up(t, set), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.disconnect(ctx, c.Name, r.cfg.EdgeNetwork); err != nil {
+		t.Fatal(err)
+	}
+	thief := r.spec("cut", "thief")
+	thief.Endpoints = []release.Endpoint{{Network: r.cfg.EdgeNetwork, IPv4: r.address(1)}}
+	if err := r.Start(ctx, r.up(t, r.set("cut", thief)), nil); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, r.Create(ctx, set, "no"), rollout.FaultRetry, release.AddressTaken)
+	if err := r.removeContainer(ctx, thief.Name); err != nil {
+		t.Fatal(err)
+	}
+	r.up(t, set)
+	eventually(t, "it answers at its address again", func() bool { return answers(r.address(1)) == "backend" })
+}
+
 // TestHalfMade: a crash between making a container and putting it on its networks is
 // completed by the next Create.
 func TestHalfMade(t *testing.T) {

@@ -26,17 +26,25 @@ func (e *Engine) credentials(ctx context.Context, image reference.Named) (string
 	if host == "docker.io" {
 		host = dockerHub
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, e.helper, fmt.Errorf("the credential helper for %s did not answer in %s", host, e.helper))
+	defer cancel()
+	// One at a time: a helper that hangs leaves one goroutine and one process behind,
+	// not one more with each attempt.
+	select {
+	case e.asking <- struct{}{}:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 	type answer struct {
 		header string
 		err    error
 	}
-	done := make(chan answer, 1) // a helper that hangs leaves only this goroutine behind
+	done := make(chan answer, 1)
 	go func() {
 		header, err := readCredentials(e.cfg.DockerConfig, host)
+		<-e.asking
 		done <- answer{header, err}
 	}()
-	ctx, cancel := context.WithTimeoutCause(ctx, helperTimeout, fmt.Errorf("the credential helper for %s did not answer in %s", host, helperTimeout))
-	defer cancel()
 	select {
 	case a := <-done:
 		return a.header, a.err

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
+
+	"github.com/tealops/teal/internal/release"
 )
 
 // Config says which engine to drive and as whom.
@@ -42,6 +45,9 @@ const (
 	DefaultPullTimeout = 10 * time.Minute
 	DefaultPullStall   = 2 * time.Minute
 
+	// OldestAPI is that of Docker Engine 20.10.
+	OldestAPI = "1.41"
+
 	quickCall = 30 * time.Second // inspect, list, create, update, connect
 	slowCall  = 2 * time.Minute  // start and remove: the engine may be busy with others
 )
@@ -59,11 +65,14 @@ type Engine struct {
 	// making is held while looking for and making networks: the engine allows two of
 	// one name.
 	making sync.Mutex
+
+	asking chan struct{} // buffered 1; holds a value while credentials are read
+	helper time.Duration // bound of that
 }
 
 // Open connects to the engine and checks that it answers and that its API is not
-// older than the client's floor. The error is a *rollout.EffectError with
-// engine_unreachable when it does not answer.
+// older than OldestAPI. The error is a *rollout.EffectError with engine_unreachable
+// when it does not answer.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Host == "" {
 		cfg.Host = DefaultHost
@@ -91,13 +100,18 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open engine %s: %w", cfg.Host, err)
 	}
-	e := &Engine{cfg: cfg, api: api, log: cfg.Log}
+	e := &Engine{cfg: cfg, api: api, log: cfg.Log, asking: make(chan struct{}, 1), helper: helperTimeout}
 	_, err = ask(ctx, quickCall, func(ctx context.Context) (client.PingResult, error) {
 		return api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	})
 	if err != nil {
 		api.Close()
 		return nil, classify(ctx, "open engine "+cfg.Host, err)
+	}
+	if v := api.ClientVersion(); versions.LessThan(v, OldestAPI) {
+		api.Close()
+		return nil, hold(release.EngineRefused, "open engine "+cfg.Host,
+			fmt.Errorf("its API is %s, the oldest that teal drives is %s; upgrade it to Docker Engine 20.10 or newer", v, OldestAPI))
 	}
 	return e, nil
 }

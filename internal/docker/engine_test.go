@@ -42,9 +42,27 @@ func TestOpenFaults(t *testing.T) {
 	}
 }
 
+func TestOldEngine(t *testing.T) {
+	_, err := openFake(t, "1.40", nil)
+	wantFault(t, err, rollout.FaultHold, release.EngineRefused, "1.40", "20.10")
+	if _, err := openFake(t, "1.39", nil); err == nil {
+		t.Error("an engine that the client does not speak with was opened")
+	}
+}
+
 // fakeEngine is an engine on a socket that answers as a test says: what a real one
 // does only when it is in trouble.
 func fakeEngine(t *testing.T, answer http.HandlerFunc) *Engine {
+	t.Helper()
+	e, err := openFake(t, "1.41", answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+func openFake(t *testing.T, api string, answer http.HandlerFunc) (*Engine, error) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "engine.sock")
 	listener, err := net.Listen("unix", socket)
@@ -53,7 +71,7 @@ func fakeEngine(t *testing.T, answer http.HandlerFunc) *Engine {
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if strings.HasSuffix(q.URL.Path, "/_ping") {
-			w.Header().Set("Api-Version", "1.41")
+			w.Header().Set("Api-Version", api)
 			return
 		}
 		answer(w, q)
@@ -62,12 +80,7 @@ func fakeEngine(t *testing.T, answer http.HandlerFunc) *Engine {
 	server.Listener = listener
 	server.Start()
 	t.Cleanup(server.Close)
-	e, err := Open(t.Context(), Config{Host: "unix://" + socket, Instance: "i", EdgeNetwork: "e", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	return e
+	return Open(t.Context(), Config{Host: "unix://" + socket, Instance: "i", EdgeNetwork: "e", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 }
 
 func TestEngineInTrouble(t *testing.T) {
@@ -125,6 +138,30 @@ func TestEngineInTrouble(t *testing.T) {
 		_, err := e.Observe(t.Context(), "shop")
 		wantFault(t, err, rollout.FaultRetry, release.EngineRefused, "incomplete")
 	})
+}
+
+// TestUpdateOfWhatJustEnded: the engine refuses to update a container that ends in that
+// moment; asked again, it does.
+func TestUpdateOfWhatJustEnded(t *testing.T) {
+	const ended = "Cannot update container abc: runc did not terminate successfully: exit status 1: container not running\n: unknown"
+	for refusals, ok := range map[int64]bool{1: true, 3: true, 100: false} {
+		var asked atomic.Int64
+		e := fakeEngine(t, func(w http.ResponseWriter, q *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if asked.Add(1) <= refusals {
+				w.WriteHeader(500)
+				json.NewEncoder(w).Encode(map[string]string{"message": ended})
+				return
+			}
+			io.WriteString(w, "{}")
+		})
+		if err := e.updateRestart(t.Context(), "abc", "no"); (err == nil) != ok {
+			t.Errorf("after %d refusals: %v", refusals, err)
+		}
+		if n := asked.Load(); n > 10 {
+			t.Errorf("asked %d times", n)
+		}
+	}
 }
 
 // TestWatchListensAgain: after the stream ends everything is looked at again.

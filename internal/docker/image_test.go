@@ -190,6 +190,35 @@ func TestPull(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	try("a credential helper that hangs", func(t *testing.T) {
+		reg.RequireLogin("deploy", "hunter2")
+		bin := t.TempDir()
+		asked, free := filepath.Join(bin, "asked"), filepath.Join(bin, "free")
+		helper := "#!/bin/sh\necho once >>" + asked + "\nwhile [ ! -e " + free + " ]; do sleep 0.05; done\necho '{\"Username\":\"deploy\",\"Secret\":\"hunter2\"}'\n"
+		if err := os.WriteFile(filepath.Join(bin, "docker-credential-slow"), []byte(helper), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		text := fmt.Sprintf(`{"credHelpers":{%q:"slow"}}`, reg.Addr())
+		if err := os.WriteFile(filepath.Join(r.cfg.DockerConfig, "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.helper = time.Second
+		defer func() { r.helper = helperTimeout }()
+		for range 3 {
+			wantFault(t, pull(), rollout.FaultRetry, release.RegistryDenied, "did not answer")
+		}
+		if data, err := os.ReadFile(asked); err != nil || string(data) != "once\n" {
+			t.Errorf("helpers were piled up: %q %v", data, err)
+		}
+		if err := os.WriteFile(free, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.helper = helperTimeout
+		if err := pull(); err != nil {
+			t.Error(err)
+		}
+	})
 	try("credentials that cannot be read", func(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(r.cfg.DockerConfig, "config.json"), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)

@@ -140,7 +140,10 @@ func (r *rig) address(n int) netip.Addr {
 
 // answers is the host name that the app at an address says, or "".
 func answers(a netip.Addr) string {
-	c := http.Client{Timeout: time.Second}
+	return ask200(&http.Client{Timeout: time.Second}, a)
+}
+
+func ask200(c *http.Client, a netip.Addr) string {
 	resp, err := c.Get("http://" + netip.AddrPortFrom(a, 8080).String() + "/")
 	if err != nil {
 		return ""

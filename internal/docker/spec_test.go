@@ -58,8 +58,7 @@ func TestEveryFieldReachesTheEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var without func(path string, field reflect.Value, spec *release.ContainerSpec)
-	without = func(path string, field reflect.Value, spec *release.ContainerSpec) {
+	without := func(path string, field reflect.Value, spec *release.ContainerSpec) {
 		if field.IsZero() {
 			t.Errorf("%s is not set in the full specification", path)
 			return

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -25,17 +27,25 @@ func (r *rig) up(t *testing.T, set release.SetSpec) release.SetSpec {
 	return set
 }
 
+// startFails starts a set until that fails: on a busy machine a program that ends at
+// once may not have ended yet when Start looks.
+func (r *rig) startFails(t *testing.T, set release.SetSpec) (err error) {
+	t.Helper()
+	eventually(t, "the start fails", func() bool { err = r.Start(t.Context(), set, nil); return err != nil })
+	return err
+}
+
 func TestStartFaults(t *testing.T) {
 	t.Parallel()
 	r := newRig(t).pulled(t)
 	ctx := t.Context()
 	t.Run("ends at once", func(t *testing.T) {
 		set := r.up(t, r.set("ends", r.spec("ends", "worker", "-say", "no database \x1b[31m found", "-exit", "3")))
-		wantFault(t, r.Start(ctx, set, nil), rollout.FaultRevert, release.StartFailed, "exit code 3", `no database \x1b[31m found`)
+		wantFault(t, r.startFails(t, set), rollout.FaultRevert, release.StartFailed, "exit code 3", `no database \x1b[31m found`)
 	})
 	t.Run("ends well at once", func(t *testing.T) {
 		set := r.up(t, r.set("well", r.spec("well", "worker", "-exit", "0")))
-		wantFault(t, r.Start(ctx, set, nil), rollout.FaultRevert, release.StartFailed, "exit code 0")
+		wantFault(t, r.startFails(t, set), rollout.FaultRevert, release.StartFailed, "exit code 0")
 	})
 	t.Run("no such program", func(t *testing.T) {
 		s := r.spec("noprog", "worker")
@@ -49,7 +59,7 @@ func TestStartFaults(t *testing.T) {
 	})
 	t.Run("a long log", func(t *testing.T) {
 		set := r.up(t, r.set("long", r.spec("long", "worker", "-say", strings.Repeat("many words ", 5000), "-exit", "1")))
-		err := r.Start(ctx, set, nil)
+		err := r.startFails(t, set)
 		wantFault(t, err, rollout.FaultRevert, release.StartFailed, "many words")
 		if len(err.Error()) > 4096 {
 			t.Errorf("the message has %d bytes", len(err.Error()))
@@ -184,7 +194,8 @@ func TestPausedIsStarted(t *testing.T) {
 	}
 }
 
-// TestStopIsParallel: the grace periods of a set run side by side.
+// TestStopIsParallel: the grace periods of a set run side by side. One after the
+// other, the last would end six seconds after the first.
 func TestStopIsParallel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t).pulled(t)
@@ -202,8 +213,102 @@ func TestStopIsParallel(t *testing.T) {
 	if err := r.Stop(t.Context(), "deaf", blueSet, nil); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took < 3*time.Second || took >= 9*time.Second {
-		t.Errorf("stopping three with 3 s of grace each took %s", took)
+	seen, err := r.Observe(t.Context(), "deaf")
+	if err != nil || len(seen) != 3 {
+		t.Fatalf("%+v %v", seen, err)
+	}
+	first, last := seen[0].EndedAt, seen[0].EndedAt
+	for _, c := range seen {
+		if c.ExitCode != 137 || c.EndedAt.Before(began.Add(2900*time.Millisecond)) {
+			t.Errorf("its grace was cut short: %+v, stopped from %s", c, began)
+		}
+		if c.EndedAt.Before(first) {
+			first = c.EndedAt
+		}
+		if c.EndedAt.After(last) {
+			last = c.EndedAt
+		}
+	}
+	if spread := last.Sub(first); spread >= 6*time.Second {
+		t.Errorf("they ended one after the other, within %s", spread)
+	}
+}
+
+// TestStopSignal: the container's own signal ends it, within its grace.
+func TestStopSignal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).pulled(t)
+	spec := r.spec("signal", "worker")
+	spec.StopSignal, spec.StopGrace = "SIGINT", 30*time.Second
+	set := r.up(t, r.set("signal", spec))
+	if err := r.Start(t.Context(), set, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it listens to signals", func() bool { return strings.Contains(r.tail(t.Context(), spec.Name), "serves on") })
+	if err := r.Stop(t.Context(), "signal", blueSet, nil); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := r.Observe(t.Context(), "signal")
+	if tail := r.tail(t.Context(), spec.Name); err != nil || seen[0].ExitCode != 0 || !strings.Contains(tail, "ended by interrupt") {
+		t.Errorf("%+v %v, it said %q", seen, err, tail)
+	}
+}
+
+// TestStopPaused: somebody paused it, and nothing in it can react.
+func TestStopPaused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).pulled(t)
+	set := r.up(t, r.set("frozen", r.spec("frozen", "worker")))
+	if err := r.Start(t.Context(), set, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.api.ContainerPause(t.Context(), set.Containers[0].Name, client.ContainerPauseOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Stop(t.Context(), "frozen", blueSet, nil); err != nil {
+		t.Fatal(err)
+	}
+	if seen, err := r.Observe(t.Context(), "frozen"); err != nil || seen[0].Status != rollout.Exited {
+		t.Errorf("%+v %v", seen, err)
+	}
+}
+
+// TestOutOfMemory: what the kernel kills for its memory is seen as such, and the message
+// says it.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t).edge(t).pulled(t)
+	spec := r.spec("greedy", "backend")
+	spec.Hostname = "backend"
+	spec.Endpoints = []release.Endpoint{{Network: r.cfg.EdgeNetwork, IPv4: r.address(1)}}
+	spec.Resources = release.Resources{Memory: 32 << 20, MemorySwap: 32 << 20}
+	set := r.up(t, r.set("greedy", spec))
+	if err := r.Start(t.Context(), set, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it answers", func() bool { return answers(r.address(1)) == "backend" })
+	// Each unfinished request may send a mebibyte of headers, which the program keeps.
+	header := []byte("GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000<<10))
+	for range 100 {
+		c, err := net.Dial("tcp", netip.AddrPortFrom(r.address(1), 8080).String())
+		if err != nil {
+			break // it is gone
+		}
+		defer c.Close()
+		if _, err := c.Write(header); err != nil {
+			break
+		}
+	}
+	eventually(t, "it is killed", func() bool {
+		seen, err := r.Observe(t.Context(), "greedy")
+		return err == nil && len(seen) == 1 && seen[0].Status == rollout.Exited && seen[0].OOM && seen[0].ExitCode == 137
+	})
+	have, err := r.inspect(t.Context(), spec.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.ended(t.Context(), have, false); err == nil || !strings.Contains(err.Error(), "used up its memory") {
+		t.Errorf("the message says %v", err)
 	}
 }
 
@@ -216,7 +321,7 @@ func TestStopEndsACrashLoop(t *testing.T) {
 	if err := r.Create(ctx, set, "unless-stopped"); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, r.Start(ctx, set, nil), rollout.FaultRevert, release.StartFailed, "exit code 1")
+	wantFault(t, r.startFails(t, set), rollout.FaultRevert, release.StartFailed, "exit code 1")
 	eventually(t, "the engine counts restarts", func() bool {
 		seen, err := r.Observe(ctx, "loop")
 		return err == nil && len(seen) == 1 && seen[0].Restarts > 1
@@ -270,6 +375,26 @@ func TestRunOnce(t *testing.T) {
 			t.Errorf("exit %d, %v", exit, err)
 		}
 	})
+	t.Run("what could not start for a while starts later", func(t *testing.T) {
+		r.edge(t)
+		thief := r.spec("once", "thief")
+		thief.Endpoints = []release.Endpoint{{Network: r.cfg.EdgeNetwork, IPv4: r.address(1)}}
+		if err := r.Start(ctx, r.up(t, r.set("once", thief)), nil); err != nil {
+			t.Fatal(err)
+		}
+		spec := r.spec("once", "later", "-exit", "6")
+		spec.Endpoints = thief.Endpoints
+		for range 2 {
+			_, _, err := r.RunOnce(ctx, spec)
+			wantFault(t, err, rollout.FaultRetry, release.AddressTaken)
+		}
+		if err := r.removeContainer(ctx, thief.Name); err != nil {
+			t.Fatal(err)
+		}
+		if exit, _, err := r.RunOnce(ctx, spec); err != nil || exit != 6 {
+			t.Errorf("exit %d, %v", exit, err)
+		}
+	})
 	t.Run("cannot start", func(t *testing.T) {
 		spec := r.spec("once", "noprog")
 		spec.Entrypoint = []string{"/nothing"}
@@ -289,15 +414,18 @@ func TestLogs(t *testing.T) {
 	if err := r.Start(t.Context(), set, nil); err != nil {
 		t.Fatal(err)
 	}
-	for n, want := range []string{"hello", "hello tty"} {
-		stream, err := r.Logs(t.Context(), set.Containers[n].Name, false, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(stream)
-		if err != nil || stream.Close() != nil || !strings.Contains(string(text), want) || strings.ContainsRune(string(text), 0) {
-			t.Errorf("%q %v, want %q", text, err, want)
-		}
+	for n, want := range []string{"serves on", "hello tty"} { // by then it listens to signals
+		eventually(t, want+" is in the log", func() bool {
+			stream, err := r.Logs(t.Context(), set.Containers[n].Name, false, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(stream)
+			if err != nil || stream.Close() != nil || strings.ContainsRune(string(text), 0) {
+				t.Errorf("%q %v", text, err)
+			}
+			return strings.Contains(string(text), want)
+		})
 	}
 	// Following ends with the container, or when nobody wants it any more.
 	quit, err := r.Logs(t.Context(), set.Containers[0].Name, true, 1)

@@ -71,3 +71,9 @@ type Answer struct {
 	Denied release.Code  `json:"denied,omitempty"`
 	Detail string        `json:"detail,omitempty"`
 }
+
+// back reports whether the command leads back to what already served, or stops what
+// goes forward.
+func (c Command) back() bool {
+	return c.Order != nil || c.End != nil || c.Freeze != nil || c.Report != nil && !c.Report.Good
+}

@@ -28,6 +28,7 @@ type Turn struct {
 	Host      string         `json:"host"`
 	Digest    release.Digest `json:"digest"`
 	Inputs    string         `json:"inputs"`
+	Content   release.Digest `json:"content,omitempty"`
 	Token     rollout.Token  `json:"token"`
 	Confirmed bool           `json:"confirmed,omitempty"`
 	At        time.Time      `json:"at"`
@@ -130,7 +131,7 @@ func (s *State) ask(c Command) Answer {
 		}
 		// The same host moved on to another target: its old token is void.
 	}
-	t := Turn{Host: c.Host, Digest: a.Digest, Inputs: a.Inputs, Token: rollout.Token{Epoch: epoch, Index: s.Index}, At: c.At}
+	t := Turn{Host: c.Host, Digest: a.Digest, Inputs: a.Inputs, Content: a.Content, Token: rollout.Token{Epoch: epoch, Index: s.Index}, At: c.At}
 	if s.Turns == nil {
 		s.Turns = map[string]Turn{}
 	}
@@ -143,8 +144,9 @@ func (s *State) confirm(c Command) Answer {
 	switch {
 	case !ok || t.Token != c.Confirm.Token || t.Host != c.Host:
 		return Answer{Denied: release.ConfirmDenied, Detail: "the turn is no longer this host's"}
-	case s.quarantined(c.Confirm.App, t.Digest, t.Inputs, "", c.Host) != "":
-		return Answer{Denied: release.Quarantined}
+	}
+	if code := s.quarantined(c.Confirm.App, t.Digest, t.Inputs, t.Content, c.Host); code != "" {
+		return Answer{Denied: code}
 	}
 	if z, frozen := s.frozen(c.Confirm.App, c.At); frozen {
 		return Answer{Denied: release.Frozen, Detail: z.Reason}

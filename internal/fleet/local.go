@@ -14,10 +14,11 @@ import (
 )
 
 // Store keeps the fleet's state durable. Save returns after the bytes are on disk:
-// all of them or none.
+// all of them or none. back says that the command leads back to what already served:
+// on a full disk it may use a reserve.
 type Store interface {
 	Load() ([]byte, error) // fs.ErrNotExist: a new fleet
-	Save([]byte) error
+	Save(data []byte, back bool) error
 }
 
 // Local is the fleet of one host: one voter in this process.
@@ -45,6 +46,9 @@ func OpenLocal(host string, store Store) (*Local, error) {
 	if err := json.Unmarshal(data, &l.state); err != nil {
 		return nil, fmt.Errorf("parse fleet state: %w; restore it from a backup", err)
 	}
+	if l.state.Feature < 1 { // every saved state has one: this is {} or null, not a fleet
+		return nil, errors.New("parse fleet state: it holds none; restore it from a backup")
+	}
 	if l.state.Feature > FeatureLevel {
 		return nil, fmt.Errorf("fleet state has feature level %d, this version knows %d; install the version that wrote it", l.state.Feature, FeatureLevel)
 	}
@@ -69,7 +73,7 @@ func (l *Local) propose(ctx context.Context, c Command) (Answer, error) {
 		if err != nil {
 			return Answer{}, fmt.Errorf("encode fleet state: %w", err)
 		}
-		if err := l.store.Save(data); err != nil {
+		if err := l.store.Save(data, c.back()); err != nil {
 			return Answer{}, fmt.Errorf("save fleet state: %w", err)
 		}
 		l.state = next

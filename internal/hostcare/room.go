@@ -1,6 +1,7 @@
 package hostcare
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,10 +65,11 @@ func Bytes(n uint64) string {
 // cold frees it first, so that creating and starting containers has room (promise 3).
 type Reserve struct {
 	Dir  string
+	Name string // of the file; default teal-reserve
 	Size int64
 }
 
-func (r Reserve) path() string { return filepath.Join(r.Dir, "teal-reserve") }
+func (r Reserve) path() string { return filepath.Join(r.Dir, cmp.Or(r.Name, "teal-reserve")) }
 
 // Fill allocates the reserve if it is not there. A full disk is no error: it is tried
 // again the next time.
@@ -78,11 +80,15 @@ func (r Reserve) Fill() error {
 	if info, err := os.Stat(r.path()); err == nil && info.Size() == r.Size {
 		return nil
 	}
-	f, err := os.OpenFile(r.path(), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(r.path(), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("make the reserve: %w", err)
 	}
-	err = unix.Fallocate(int(f.Fd()), 0, 0, r.Size)
+	if err = f.Truncate(0); err == nil { // an older, larger one gives its room back
+		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+			err = unix.Fallocate(int(f.Fd()), 0, 0, r.Size)
+		}
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

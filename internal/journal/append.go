@@ -29,7 +29,7 @@ const slew = time.Minute
 // will. After an error nothing of it is in the journal: ErrFull may be tried again,
 // ErrFailed not before the journal was opened again.
 func (j *Journal) Append(app, kind string, data any, going Going) (Entry, error) {
-	if kind == "" || kind == checkpointKind || len(kind) > maxName || len(app) > maxName {
+	if kind == "" || kind == CheckpointKind || len(kind) > maxName || len(app) > maxName {
 		return Entry{}, fmt.Errorf("append to the journal: no entry of kind %.60q may be written for app %.60q", kind, app)
 	}
 	j.write.Lock()
@@ -49,7 +49,7 @@ func (j *Journal) Checkpoint(v any) error {
 	if last > 0 && last == j.seq && j.failed == nil {
 		return nil
 	}
-	if _, err := j.append("", checkpointKind, v, Forward, maxCheckpoint); err != nil {
+	if _, err := j.append("", CheckpointKind, v, Forward, maxCheckpoint); err != nil {
 		return err
 	}
 	j.retire()
@@ -188,6 +188,9 @@ func (j *Journal) put(line []byte, end int64) error {
 // fail marks the journal as failed. After a failed fsync the kernel may call pages
 // clean that never reached the disk: no later fsync can be believed.
 func (j *Journal) fail(err error) error {
+	if j.failed == nil {
+		close(j.broken)
+	}
 	j.failed = fmt.Errorf("%w: %w; restart the agent when the disk is sound", ErrFailed, err)
 	j.log.Error("the journal failed", "dir", j.dir, "err", err)
 	return j.failed
@@ -211,7 +214,7 @@ func (j *Journal) publish(e Entry, end int64) {
 	seg := &j.segments[len(j.segments)-1]
 	seg.end, seg.newest = end, e.Time
 	j.durable = e.Seq
-	if e.Kind == checkpointKind {
+	if e.Kind == CheckpointKind {
 		j.checkpoint = e
 	}
 	if !j.closed {

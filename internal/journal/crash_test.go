@@ -74,6 +74,10 @@ func (d damaged) opens(t testing.TB, what string, n int) {
 		t.Fatalf("%s: open: %v", what, err)
 	}
 	same(t, what, d.entries[:n], all(t, j, 0))
+	end := j.segments[len(j.segments)-1]
+	if info, err := os.Stat(end.path); err != nil || info.Size() != end.end {
+		t.Fatalf("%s: the rest was not cut off: %d bytes, sound %d: %v", what, info.Size(), end.end, err)
+	}
 	e := mustAppend(t, j, "shop", 99)
 	if e.Seq != uint64(n+1) {
 		t.Fatalf("%s: went on with %d after %d", what, e.Seq, n)
@@ -89,7 +93,7 @@ func (d damaged) opens(t testing.TB, what string, n int) {
 	mustClose(t, j)
 }
 
-func (d damaged) refused(t testing.TB, what string) {
+func (d damaged) refused(t testing.TB, what string) error {
 	t.Helper()
 	j, err := open(d.dir, Options{}, quick{}, time.Now)
 	if err == nil {
@@ -99,6 +103,7 @@ func (d damaged) refused(t testing.TB, what string) {
 	if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), d.dir) || !strings.Contains(err.Error(), "byte ") || !strings.Contains(err.Error(), "restore the state directory") {
 		t.Fatalf("%s: %v", what, err)
 	}
+	return err
 }
 
 // A crash in the middle of the last write leaves any part of it: what was whole before
@@ -234,7 +239,12 @@ func TestOtherDamageIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := journalToSpoil(t)
 			spoil(t, d)
-			d.refused(t, name)
+			err := d.refused(t, name)
+			if says := map[string]string{ // where the look must begin
+				"a segment in the middle is missing": "a segment is missing", "a middle segment is cut": filepath.Base(d.files[1]),
+				"the first segment is missing": "segments are missing"}[name]; !strings.Contains(err.Error(), says) {
+				t.Errorf("%v: does not say %q", err, says)
+			}
 		})
 	}
 }

@@ -35,9 +35,10 @@ const (
 	FeatureLevel = 1
 )
 
-const (
-	checkpointKind = "checkpoint"
+// CheckpointKind is the kind of a checkpoint's entry. Its data is what Checkpoint got.
+const CheckpointKind = "checkpoint"
 
+const (
 	maxRecord     = 1 << 20  // of an entry's line
 	maxCheckpoint = 64 << 20 // of a checkpoint's line: it holds every app's state
 	maxName       = 255      // of an app or a kind

@@ -234,16 +234,22 @@ func TestFailedFsync(t *testing.T) {
 	j := mustOpenOn(t, dir, Options{Log: log}, disk, time.Now)
 	want := []Entry{mustAppend(t, j, "shop", 1)}
 	disk.fault = func(op, _ string) error {
-		if op == "sync" {
-			return syscall.EIO
+		if op != "sync" {
+			return nil
 		}
-		return nil
+		disk.fault = nil // the kernel says it once; the next fsync would succeed
+		return syscall.EIO
+	}
+	select {
+	case <-j.Failed():
+		t.Fatal("failed before its time")
+	default:
 	}
 	_, err := j.Append("shop", "note", 2, Back)
+	<-j.Failed()
 	if !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "restart the agent") {
 		t.Fatalf("append: %v", err)
 	}
-	disk.fault = nil
 	if _, err := j.Append("shop", "note", 3, Forward); !errors.Is(err, ErrFailed) {
 		t.Fatalf("a failed journal went on: %v", err)
 	}
@@ -258,6 +264,29 @@ func TestFailedFsync(t *testing.T) {
 	j = mustOpenOn(t, dir, Options{}, disk, time.Now)
 	same(t, "after opening again", want, all(t, j, 0))
 	mustAppend(t, j, "shop", 2)
+}
+
+// What a killed writer left may be in memory only; Open does not build on it before it
+// is on disk.
+func TestOpenMakesDurableWhatItRead(t *testing.T) {
+	for _, op := range []string{"sync", "syncdir"} {
+		dir := t.TempDir() + "/j"
+		disk := newSmall(1 << 20)
+		j := mustOpenOn(t, dir, Options{}, disk, time.Now)
+		mustAppend(t, j, "shop", 1)
+		mustClose(t, j)
+		disk.fault = func(o, _ string) error {
+			if o == op {
+				return syscall.EIO
+			}
+			return nil
+		}
+		if _, err := open(dir, Options{}, disk, time.Now); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s fails: open: %v", op, err)
+		}
+		disk.fault = nil
+		mustOpenOn(t, dir, Options{}, disk, time.Now) // the lock was given back
+	}
 }
 
 // tmpfs mounts a real filesystem of the given size. Without root it skips, but not

@@ -24,12 +24,12 @@ func golden(t *testing.T, dir string) []Entry {
 		{"shop", "record", `{"kind":"begin","begin":{"id":"d-1"}}`, Forward},
 		{"shop", "record", `{"kind":"intent","intent":{"id":1}}`, Forward},
 		{"", "operator", `{"actor":"ann (uid 1000)","verb":"rollback","app":"shop","reason":"checkout <errors>"}`, Back},
-		{"", checkpointKind, `{"shop":{"app":"shop"}}`, Forward},
+		{"", CheckpointKind, `{"shop":{"app":"shop"}}`, Forward},
 		{"shop", "record", `{"kind":"settle","settle":{"phase":"live"}}`, Back},
 		{"bank", "record", `null`, Forward},
 	} {
 		var err error
-		if e.kind == checkpointKind {
+		if e.kind == CheckpointKind {
 			err = j.Checkpoint(json.RawMessage(e.data))
 			c, _ := j.LastCheckpoint()
 			want = append(want, c)

@@ -73,6 +73,7 @@ type Journal struct {
 	allocated int64 // the last segment has blocks up to here
 	unable    bool  // the filesystem cannot allocate ahead
 	failed    error
+	broken    chan struct{} // closed when the journal fails
 
 	view       sync.Mutex // guards what readers see; never held while waiting
 	segments   []segment
@@ -90,7 +91,7 @@ func Open(dir string, o Options) (*Journal, error) {
 }
 
 func open(dir string, o Options, d disk, now func() time.Time) (_ *Journal, err error) {
-	j := &Journal{dir: dir, keep: o.Keep, maxSize: o.MaxSize, segSize: o.segmentSize, reserve: max(o.Reserve, 0), log: o.Log, disk: d, now: now, changed: make(chan struct{})}
+	j := &Journal{dir: dir, keep: o.Keep, maxSize: o.MaxSize, segSize: o.segmentSize, reserve: max(o.Reserve, 0), log: o.Log, disk: d, now: now, changed: make(chan struct{}), broken: make(chan struct{})}
 	if j.keep <= 0 {
 		j.keep = defaultKeep
 	}
@@ -139,7 +140,10 @@ func open(dir string, o Options, d disk, now func() time.Time) (_ *Journal, err 
 		return nil, err
 	}
 	if len(j.segments) == 0 {
-		return j, j.begin()
+		if err := j.begin(); err != nil {
+			return nil, err
+		}
+		return j, nil
 	}
 	if err := j.load(); err != nil {
 		return nil, err
@@ -279,7 +283,7 @@ func (j *Journal) check(i int) error {
 			return err
 		}
 		j.seq, j.last, seg.newest = e.Seq, e.Time, e.Time
-		if e.Kind == checkpointKind {
+		if e.Kind == CheckpointKind {
 			j.checkpoint = e
 		}
 	}
@@ -291,6 +295,10 @@ func (j *Journal) LastCheckpoint() (Entry, bool) {
 	defer j.view.Unlock()
 	return j.checkpoint, j.checkpoint.Seq > 0
 }
+
+// Failed is closed when the journal fails (ErrFailed): nothing is recorded any more,
+// and its process does best to start again, which reads what the disk holds.
+func (j *Journal) Failed() <-chan struct{} { return j.broken }
 
 // Close ends writing and following, and lets another process open the journal.
 func (j *Journal) Close() error {

@@ -103,7 +103,7 @@ func TestRefusedEntriesLeaveNothing(t *testing.T) {
 	want := []Entry{mustAppend(t, j, "shop", 1)}
 	long := strings.Repeat("x", maxRecord)
 	for name, try := range map[string]func() error{
-		"kind of the checkpoints": func() error { _, err := j.Append("", checkpointKind, 1, Forward); return err },
+		"kind of the checkpoints": func() error { _, err := j.Append("", CheckpointKind, 1, Forward); return err },
 		"no kind":                 func() error { _, err := j.Append("", "", 1, Forward); return err },
 		"long app":                func() error { _, err := j.Append(long, "note", 1, Back); return err },
 		"long data":               func() error { _, err := j.Append("", "note", long, Back); return err },

@@ -95,9 +95,6 @@ func (l *limited) Read(b []byte) (int, error) {
 	}
 	n, err := l.file.ReadAt(b[:min(int64(len(b)), l.end-l.off)], l.off)
 	l.off += int64(n)
-	if n > 0 {
-		err = nil
-	}
 	return n, err
 }
 

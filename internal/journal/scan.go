@@ -98,7 +98,7 @@ func (s *scanner) entry() (Entry, error) {
 	switch {
 	case e.Seq != s.next:
 		return Entry{}, s.corrupt("entry %d stands where %d belongs", e.Seq, s.next)
-	case len(line) > maxRecord && e.Kind != checkpointKind:
+	case len(line) > maxRecord && e.Kind != CheckpointKind:
 		return Entry{}, s.corrupt("entry %d is longer than %d bytes", e.Seq, maxRecord)
 	}
 	s.prev = head

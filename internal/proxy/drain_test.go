@@ -152,6 +152,10 @@ func TestEndingADrainCutsNothing(t *testing.T) {
 	if _, err := f.Client.Drain(ctx, "shop", release.Blue, time.Hour, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
+	time.Sleep(100 * time.Millisecond) // the proxy has seen that the caller left
+	if n := f.counters("shop", release.Blue); n.InFlight != 1 || n.Cut != 0 {
+		t.Errorf("counted %+v", n)
+	}
 	close(g.open)
 	if got := <-slow; got != "200 finished" {
 		t.Errorf("%q", got)

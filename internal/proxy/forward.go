@@ -158,11 +158,11 @@ func answerError(w http.ResponseWriter, r *http.Request, err error) {
 	switch client := f.clientError(); {
 	case context.Cause(r.Context()) == errCut:
 		status, text = http.StatusGatewayTimeout, "the app did not finish before it was stopped"
+	case errors.As(client, &timeout) && timeout.Timeout(): // the server takes it for the client's end as well
+		status, text = http.StatusRequestTimeout, "the request's body stopped coming"
 	case r.Context().Err() != nil:
 		f.set.counters.aborted.Add(1)
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
-	case errors.As(client, &timeout) && timeout.Timeout():
-		status, text = http.StatusRequestTimeout, "the request's body stopped coming"
 	case client != nil:
 		status, text = http.StatusBadRequest, "the request's body is broken"
 	case errors.As(err, &timeout) && timeout.Timeout():

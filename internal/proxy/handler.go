@@ -13,6 +13,7 @@ import (
 const (
 	pauseWait = 10 * time.Second // how long a request is held by a pause
 	maxHeld   = 4096             // requests held at once, over all apps
+	maxTarget = 16 << 10         // bytes of a path, which takes time to judge
 	retrySoon = "5"              // Retry-After of a pause or an incomplete proxy, in seconds
 	retryPage = "30"             // of a maintenance page
 )
@@ -33,25 +34,32 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := requestID(r)
-	w.Header().Set("X-Request-Id", id)
+	no := func(e *noAnswer) {
+		w.Header().Set("X-Request-Id", id)
+		refuse(w, e.status, e.text, e.retry)
+	}
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
-		refuse(w, http.StatusMethodNotAllowed, "this method is not passed on", "")
+		no(errMethod)
+		return
+	}
+	if len(r.URL.Path) > maxTarget {
+		no(errLong)
 		return
 	}
 	if err := checkPath(r.URL); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error(), "")
+		no(&noAnswer{status: http.StatusBadRequest, text: err.Error()})
 		return
 	}
 	f, err := p.choose(r, id)
-	var no *noAnswer
+	var why *noAnswer
 	switch {
-	case errors.As(err, &no):
-		refuse(w, no.status, no.text, no.retry)
-		return
+	case errors.As(err, &why):
+		no(why)
 	case err != nil: // the client left
 		panic(http.ErrAbortHandler)
+	default:
+		p.forward(w, rc, r, f)
 	}
-	p.forward(w, rc, r, f)
 }
 
 // noAnswer is why a request goes nowhere.
@@ -64,6 +72,8 @@ type noAnswer struct {
 func (e *noAnswer) Error() string { return e.text }
 
 var (
+	errMethod      = &noAnswer{http.StatusMethodNotAllowed, "this method is not passed on", ""}
+	errLong        = &noAnswer{http.StatusRequestURITooLong, "the path is too long", ""}
 	errNoRoute     = &noAnswer{http.StatusNotFound, "no app has this host and path", ""}
 	errIncomplete  = &noAnswer{http.StatusServiceUnavailable, "the proxy does not know all of its apps yet", retrySoon}
 	errMaintenance = &noAnswer{http.StatusServiceUnavailable, "down for maintenance", retryPage}
@@ -72,7 +82,6 @@ var (
 )
 
 // choose gives the request to the generation that serves now, and counts it in there.
-// The order is what the switch relies on: count in, take the time, look again.
 func (p *Proxy) choose(r *http.Request, id string) (*flight, error) {
 	host := hostOf(r.Host)
 	var until *time.Timer // set while the request is held
@@ -99,14 +108,23 @@ func (p *Proxy) choose(r *http.Request, id string) (*flight, error) {
 			}
 			continue
 		}
-		g := e.gen
-		g.enter()
-		chosen := time.Now()
-		if p.table.Load() == t {
-			return &flight{gen: g, set: g.live, route: e.Route, id: id, chosen: chosen}, nil
+		if chosen, ok := p.join(t, e.gen); ok {
+			return &flight{gen: e.gen, set: e.gen.live, route: e.Route, id: id, chosen: chosen}, nil
 		}
-		g.leave()
 	}
+}
+
+// join counts a request in on a generation of a table. ok is false when the table no
+// longer served by then; then nothing is counted. The order is what a switch relies on:
+// count in, take the time, look again.
+func (p *Proxy) join(t *table, g *generation) (chosen time.Time, ok bool) {
+	g.enter()
+	chosen = time.Now()
+	if p.table.Load() != t {
+		g.leave()
+		return time.Time{}, false
+	}
+	return chosen, true
 }
 
 // hold waits for another table, for the end of the patience, or for the client's end.

@@ -46,8 +46,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	var open connections
-	clients := newServer(p, p.log)
-	clients.ReadHeaderTimeout, clients.IdleTimeout, clients.MaxHeaderBytes, clients.ConnState = headTime, clientIdle, maxHead, open.watch
+	clients := newClientServer(p, open.watch)
 	steering := newServer(p.control(s.Group), p.log)
 	steering.ReadHeaderTimeout, steering.IdleTimeout, steering.MaxHeaderBytes = 5*time.Second, time.Minute, 16<<10
 	steering.ConnContext = withPeer
@@ -125,6 +124,13 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Server{Handler: h, Protocols: protocols, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+}
+
+// newClientServer is the server of the clients' side, with its limits.
+func newClientServer(p *Proxy, watch func(net.Conn, http.ConnState)) *http.Server {
+	s := newServer(p, p.log)
+	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes, s.ConnState = headTime, clientIdle, maxHead, watch
+	return s
 }
 
 // connections counts those of the clients that are open and still HTTP.

@@ -80,12 +80,16 @@ func (s *store) read(file string) (saved, error) {
 		return saved{}, err
 	}
 	defer f.Close() // only read from
-	data, err := io.ReadAll(io.LimitReader(f, maxState+1))
+	info, err := f.Stat()
 	if err != nil {
 		return saved{}, err
 	}
-	if len(data) > maxState {
+	if info.Size() > maxState {
 		return saved{}, errors.New("it is too large")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxState))
+	if err != nil {
+		return saved{}, err
 	}
 	return decodeState(data)
 }

@@ -25,16 +25,17 @@ type loop struct {
 	app string
 	log *slog.Logger
 
-	wake     chan struct{} // buffered 1: something changed
-	done     chan rollout.Outcome
-	addr     *addresses
-	restarts map[string]int                    // container id → restarts already counted in a sample
-	counted  map[release.SetID]rollout.Traffic // traffic at the last sample
-	inFlight *rollout.Effect
-	cancel   context.CancelCauseFunc
-	asked    bool             // cancellation was asked for
-	pending  *rollout.Outcome // an outcome the journal could not take yet
-	meter    meter
+	wake      chan struct{} // buffered 1: something changed
+	done      chan rollout.Outcome
+	addr      *addresses
+	restarts  map[string]int                    // container id → restarts already counted in a sample
+	counted   map[release.SetID]rollout.Traffic // traffic at the last sample
+	inFlight  *rollout.Effect
+	cancel    context.CancelCauseFunc
+	asked     bool             // cancellation was asked for
+	pending   *rollout.Outcome // an outcome the journal could not take yet
+	recording *sync.RWMutex    // of the Runner
+	meter     meter
 
 	mu      sync.Mutex // guards what others read
 	state   rollout.State
@@ -44,9 +45,9 @@ type loop struct {
 	seen    rollout.Seen
 }
 
-func newLoop(e *Edges, app string, s rollout.State, addr *addresses) *loop {
+func newLoop(e *Edges, app string, s rollout.State, addr *addresses, recording *sync.RWMutex) *loop {
 	s.App = app
-	return &loop{Edges: e, app: app, log: e.Log.With("app", app), state: s, addr: addr,
+	return &loop{Edges: e, app: app, log: e.Log.With("app", app), state: s, addr: addr, recording: recording,
 		wake: make(chan struct{}, 1), done: make(chan rollout.Outcome, 1),
 		restarts: map[string]int{}, counted: map[release.SetID]rollout.Traffic{}}
 }
@@ -124,11 +125,11 @@ func (l *loop) settle(ctx context.Context) time.Duration {
 	return time.Minute
 }
 
-// refused is a turn that could not be taken: the journal's disk is full, most likely.
-// Nothing was done; it is tried again.
+// refused is a turn that could not be taken: the journal's disk is full, say. Nothing
+// was done; it is tried again.
 func (l *loop) refused(err error) time.Duration {
 	l.log.Error("turn not taken", "err", err)
-	code := release.JournalFull
+	code := release.EffectFailed
 	var ee *rollout.EffectError
 	if errors.As(err, &ee) {
 		code = ee.Code
@@ -239,16 +240,11 @@ func (l *loop) goingBack(r rollout.Record) bool {
 
 // write makes a record durable and then true.
 func (l *loop) write(r rollout.Record, back bool) error {
-	at, err := l.Journal.Append(l.app, r, back)
+	before := l.state.Phase()
+	next, err := l.record(r, back)
 	if err != nil {
 		return err
 	}
-	before := l.state.Phase()
-	next := l.state.Apply(r, at)
-	next.App = l.app
-	l.mu.Lock()
-	l.state = next
-	l.mu.Unlock()
 	l.addr.hold(l.app, next)
 	if after := next.Phase(); after != before || r.Settle != nil {
 		l.timeline(before, next)
@@ -258,6 +254,22 @@ func (l *loop) write(r rollout.Record, back bool) error {
 	}
 	l.Changed(l.app)
 	return nil
+}
+
+// record is the part of write that no checkpoint may come between.
+func (l *loop) record(r rollout.Record, back bool) (rollout.State, error) {
+	l.recording.RLock()
+	defer l.recording.RUnlock()
+	at, err := l.Journal.Append(l.app, r, back)
+	if err != nil {
+		return rollout.State{}, err
+	}
+	next := l.state.Apply(r, at)
+	next.App = l.app
+	l.mu.Lock()
+	l.state = next
+	l.mu.Unlock()
+	return next, nil
 }
 
 // timeline logs a change of phase as a person would write it.

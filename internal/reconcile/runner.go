@@ -35,6 +35,10 @@ type Edges struct {
 
 // Runner runs one loop per app.
 type Runner struct {
+	// recording is held shared while a record becomes durable and then true, and whole
+	// while a checkpoint is taken: a checkpoint holds every record before it.
+	recording sync.RWMutex
+
 	edges *Edges
 	addr  *addresses
 
@@ -104,7 +108,7 @@ func (r *Runner) add(app string, s rollout.State) {
 	if r.loops[app] != nil || r.ctx.Err() != nil {
 		return
 	}
-	l := newLoop(r.edges, app, s, r.addr)
+	l := newLoop(r.edges, app, s, r.addr, &r.recording)
 	r.loops[app] = l
 	ctx := r.ctx
 	r.group.Go(func() error { return l.run(ctx) })
@@ -173,13 +177,18 @@ func (r *Runner) live() map[string]release.Digest {
 	return out
 }
 
-// States is the state of every app: what a checkpoint holds.
-func (r *Runner) States() map[string]rollout.State {
-	out := map[string]rollout.State{}
-	for _, s := range r.Status() {
-		out[s.App] = s.State
+// Checkpoint gives save the state of every app, while no record is written.
+func (r *Runner) Checkpoint(save func(map[string]rollout.State) error) error {
+	r.recording.Lock()
+	defer r.recording.Unlock()
+	states := maps.Clone(r.early) // those whose loop has not begun
+	if states == nil {
+		states = map[string]rollout.State{}
 	}
-	return out
+	for _, s := range r.Status() {
+		states[s.App] = s.State
+	}
+	return save(states)
 }
 
 // Replay folds journal records into states.

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -136,7 +137,38 @@ func (f FleetView) quarantined(app string, set Set) (q Quarantine, code release.
 	return Quarantine{}, ""
 }
 
-// containers of one set, by service.
+// quarantined asks the fleet, and what this host found bad and could not report yet.
+func (in Input) quarantined(set Set) (Quarantine, release.Code) {
+	if q, code := in.Fleet.quarantined(in.Past.App, set); code != "" {
+		return q, code
+	}
+	for _, e := range in.Past.Owed {
+		if e.Kind != Report || !e.Bad {
+			continue
+		}
+		q := Quarantine{App: in.Past.App, Digest: e.Set.ID.Digest, Inputs: e.Set.ID.Inputs, Version: e.Set.Version, Why: e.Why, Detail: e.Detail, At: e.Started}
+		switch {
+		case e.Set.ID.Target == set.ID.Target:
+			return q, release.Quarantined
+		case e.Set.Content != "" && e.Set.Content == set.Content && e.Set.ID.Digest != set.ID.Digest:
+			return q, release.SameAsQuarantined
+		}
+	}
+	return Quarantine{}, ""
+}
+
+func quarantineText(q Quarantine) string {
+	where := q.Host
+	switch where {
+	case "*":
+		where = "every host"
+	case "":
+		where = "this host"
+	}
+	return fmt.Sprintf("%s %s is quarantined for %s: %s", q.Version, q.Digest.Short(), where, q.Why)
+}
+
+// of lists the containers of one set.
 func (s Seen) of(set *Set) []Container {
 	if set == nil {
 		return nil
@@ -150,19 +182,29 @@ func (s Seen) of(set *Set) []Container {
 	return out
 }
 
-// running reports whether every one of the services has a container of the set and
-// all of them run.
+func anyRunning(seen Seen, set *Set) bool {
+	return slices.ContainsFunc(seen.of(set), func(c Container) bool { return c.Status == Running || c.Status == Restarting })
+}
+
+// runs reports whether any container of the service runs.
+func (s Seen) runs(set *Set, service string) bool {
+	return slices.ContainsFunc(s.of(set), func(c Container) bool {
+		return c.Service == service && (c.Status == Running || c.Status == Restarting)
+	})
+}
+
+// running reports whether every one of the services has its containers and all of
+// them run.
 func (s Seen) running(set *Set, services []string) bool {
-	up := map[string]bool{}
+	up := map[string]int{}
 	for _, c := range s.of(set) {
-		ok := c.Status == Running
-		if was, seen := up[c.Service]; seen {
-			ok = ok && was
+		if c.Status != Running {
+			up[c.Service] -= 1000
 		}
-		up[c.Service] = ok
+		up[c.Service]++
 	}
 	for _, name := range services {
-		if !up[name] {
+		if up[name] < replicas(set, name) {
 			return false
 		}
 	}

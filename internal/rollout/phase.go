@@ -41,10 +41,24 @@ func Ends() []Phase { return []Phase{Live, Reverted, Held, Superseded, Absent, F
 // idle reports whether p has touched nothing on the host yet.
 func (p Phase) idle() bool { return p == Queued || p == Verifying || p == Blocked }
 
-// beforeConfirm reports whether p stands before the point of no return.
-func (p Phase) beforeConfirm() bool {
+// beforeSwitch reports whether a deployment in p has moved no traffic.
+func (p Phase) beforeSwitch() bool {
 	switch p {
 	case Queued, Verifying, Blocked, Preparing, Waiting, Migrating, Starting, Checking, Confirming:
+		return true
+	}
+	return false
+}
+
+// cared reports whether a deployment in p may stand for days, so that what serves is
+// looked after meanwhile like that of a settled app.
+func (p Phase) cared() bool { return p.idle() || p == Waiting }
+
+// progresses reports whether the progress deadline runs in p: nobody is waited for,
+// and p has no deadline of its own.
+func (p Phase) progresses() bool {
+	switch p {
+	case Preparing, Migrating, Starting, Checking:
 		return true
 	}
 	return false

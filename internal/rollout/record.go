@@ -76,13 +76,17 @@ type Lift struct {
 
 // Order is an operator's replicated command (DESIGN 7).
 type Order struct {
-	Index  uint64         `json:"index"`
-	Kind   OrderKind      `json:"kind"`
-	App    string         `json:"app"`
-	To     release.Digest `json:"to,omitempty"` // rollback: "" = the last proven one before the live one
-	Actor  string         `json:"actor"`
-	Reason string         `json:"reason,omitempty"`
-	At     time.Time      `json:"at"`
+	Index uint64         `json:"index"`
+	Kind  OrderKind      `json:"kind"`
+	App   string         `json:"app"`
+	To    release.Digest `json:"to,omitempty"` // rollback: "" = the last proven one before the live one
+	// Inputs and Above are filled in when a rollback is taken up: which inputs of To,
+	// and the highest sequence known then, which the hold afterwards covers.
+	Inputs string    `json:"inputs,omitempty"`
+	Above  int64     `json:"above,omitempty"`
+	Actor  string    `json:"actor"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at"`
 }
 
 // OrderKind names an order.

@@ -2,55 +2,73 @@ package rollout
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
-	"github.com/tealops/teal/internal/trust"
 )
 
 // settled looks after an app with no deployment in progress.
 func settled(in Input, now time.Time) Step {
-	s, w := in.Past, in.Want
-	if s.Rollback != nil {
+	if in.Past.Rollback != nil {
 		return rollback(in)
 	}
 	if step := upkeep(in, now); step != nil {
 		return step
 	}
-	unproven := s.Live != nil && !s.Proven.is(s.Live.ID) && s.Hold == nil
+	return trouble(in, now, desire(in, now))
+}
+
+// desire compares what serves with what Git wants.
+func desire(in Input, now time.Time) Step {
+	s, w := in.Past, in.Want
+	known := w.Unknown == "" && !w.Absent
+	unproven := s.Live != nil && !s.Proven.is(s.Live.ID)
+	// Git went back to the proven release while another one serves unproven.
+	if known && unproven && s.Proven != nil && w.Set.ID.Target == s.Proven.ID.Target && (s.Hold == nil || s.Hold.Why != release.RevertFailed) {
+		return begin(in, KindRebake, *s.Live) // its first look goes back
+	}
+	watch := unproven && (s.Hold == nil || s.Hold.Digest != s.Live.ID.Digest)
+	if watch && !supersedes(in, now, *s.Live) {
+		return begin(in, KindRebake, *s.Live)
+	}
 	switch {
+	case !known && s.Hold != nil:
+		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	case w.Unknown != "":
 		return Wait{Why: w.Unknown, Detail: w.Detail}
 	case w.Absent:
-		if unproven {
-			return begin(in, KindRebake, *s.Live)
-		}
 		return Wait{Why: release.NotInRepository}
 	case s.Live != nil && w.Set.ID.Target == s.Live.ID.Target:
 		switch {
-		case s.Hold != nil && s.Hold.Digest != s.Live.ID.Digest:
+		case s.Hold == nil:
+			return Wait{Why: release.Converged}
+		case s.Hold.Digest != s.Live.ID.Digest:
 			return Note{Record{Kind: RecLift, Lift: &Lift{Why: release.RevertedInGit}}}
-		case s.Hold != nil:
-			return held(s)
-		case unproven:
-			return begin(in, KindRebake, *s.Live)
 		}
-		return Wait{Why: release.Converged}
+		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	case s.Hold != nil && (w.Set.ID.Digest == s.Hold.Digest || w.Set.Sequence <= s.Hold.Sequence):
-		return held(s)
+		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	}
-	if q, code := in.Fleet.quarantined(s.App, w.Set); code != "" && w.Verdict.Accepted {
-		if unproven {
-			return begin(in, KindRebake, *s.Live)
-		}
+	if q, code := in.quarantined(w.Set); code != "" && w.Verdict.Accepted {
 		return Wait{Why: code, Detail: quarantineText(q)}
 	}
 	return begin(in, KindRelease, w.Set)
 }
 
-func held(s State) Step { return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail} }
+// supersedes reports whether Git wants a newer release than x that may go forward
+// now. One that may not ends no watch.
+func supersedes(in Input, now time.Time, x Set) bool {
+	w := in.Want
+	if w.Unknown != "" || w.Absent || !w.Verdict.Accepted || w.Set.ID.Target == x.ID.Target || w.Set.Sequence <= x.Sequence {
+		return false
+	}
+	if h := in.Past.Hold; h != nil && (w.Set.ID.Digest == h.Digest || w.Set.Sequence <= h.Sequence) {
+		return false
+	}
+	_, bad := in.quarantined(w.Set)
+	_, frozen := in.Fleet.frozen(in.Past.App, now)
+	return bad == "" && !frozen && sharedChange(in.Past.Shared, w.Shared) == ""
+}
 
 // begin starts a deployment of set in the colour that is not live.
 func begin(in Input, kind Kind, set Set) Step {
@@ -63,23 +81,15 @@ func begin(in Input, kind Kind, set Set) Step {
 	switch kind {
 	case KindRebake:
 		// It serves already: only the watch is missing.
-		d.Phase, d.Crossed, d.HandedOver, d.Generation = Baking, true, true, s.Generation
-		d.From = s.Proven
-	default:
-		colour := release.Blue
-		if s.Live != nil {
-			colour = s.Live.ID.Colour.Other()
-		}
-		if set.ID.Colour != colour {
-			d.To.ID.Colour, d.To.Addresses = colour, nil
-		}
-		for _, known := range s.Sets() {
-			if known.ID == d.To.ID {
-				d.To.Addresses = known.Addresses
-			}
-		}
-	}
-	if kind == KindRelease {
+		d.Phase, d.Touched, d.Crossed, d.HandedOver = Baking, true, true, true
+		d.Hand = Hand{Stopped: true, Started: true}
+		d.Generation, d.Baseline, d.From = s.Generation, s.Baseline, s.Proven
+	case KindRollback:
+		o := *s.Rollback
+		d.Order, d.Phase = &o, Preparing
+		d.place(s)
+	case KindRelease:
+		d.place(s)
 		for name, spec := range in.Want.Shared {
 			if _, have := s.Shared[name]; !have {
 				if d.NewShared == nil {
@@ -89,102 +99,74 @@ func begin(in Input, kind Kind, set Set) Step {
 			}
 		}
 	}
-	if kind == KindRollback {
-		o := *s.Rollback
-		d.Order = &o
-		d.Phase = Preparing
-	}
 	return Note{Record{Kind: RecBegin, Begin: &d}}
 }
 
-// rollback carries out an operator's order on a settled app.
-func rollback(in Input) Step {
-	s, o := in.Past, *in.Past.Rollback
-	if s.Live != nil && s.Live.ID.Digest == o.To {
-		seq := s.Live.Sequence
-		held := release.Digest("")
-		if s.Last != nil && s.Last.Sequence > seq {
-			seq, held = s.Last.Sequence, s.Last.Digest
-		}
-		if in.Want.Set.ID.Digest != s.Live.ID.Digest {
-			seq = max(seq, in.Want.Set.Sequence)
-		}
-		return Note{Record{Kind: RecHold, Hold: &Hold{Why: release.RolledBack, Detail: by(o), At: o.At, Digest: held, Sequence: seq, Actor: o.Actor, Reason: o.Reason}}}
-	}
-	for _, c := range rollbackTargets(s) {
-		if c.ID.Digest == o.To {
-			return begin(in, KindRollback, c)
-		}
-	}
-	hold := Hold{Why: release.RollbackNoTarget, Detail: by(o), At: o.At, Actor: o.Actor, Reason: o.Reason}
+// place puts the new set into the colour that is not live, with the addresses of the
+// containers that are there already.
+func (d *Deployment) place(s State) {
+	d.To.ID.Colour, d.To.Addresses = release.Blue, nil
 	if s.Live != nil {
-		hold.Digest, hold.Sequence = s.Live.ID.Digest, s.Live.Sequence
+		d.To.ID.Colour = s.Live.ID.Colour.Other()
 	}
-	return Note{Record{Kind: RecHold, Hold: &hold}}
+	for _, known := range s.Sets() {
+		if known.ID == d.To.ID {
+			d.To.Addresses = known.Addresses
+		}
+	}
 }
 
-// upkeep puts back what drifted and removes what is left over. Nil: all is well.
-func upkeep(in Input, now time.Time) Step {
+// trouble adds to a wait what is wrong with what serves: a settled app is converged
+// only when its containers and the proxy are as they should be.
+func trouble(in Input, now time.Time, step Step) Step {
 	s := in.Past
-	if now.Before(s.Retry.Until) {
-		return nil
+	w, ok := step.(Wait)
+	if !ok {
+		return step
 	}
-	if s.Live != nil && in.Seen.Switch.Reachable && !in.Seen.Switch.Matches {
-		return act(in, Effect{Kind: SwitchTo, Set: *s.Live, Generation: max(s.Generation, in.Seen.Switch.Generation) + 1, Why: release.ProxyDrift, Back: true})
+	for _, k := range EffectKinds() { // upkeep that failed is tried again
+		w.Until = soonest(w.Until, future(s.Care[k].Until, now))
 	}
-	if in.Seen.EngineDown {
-		return nil
+	if s.Live == nil {
+		return w
 	}
-	if s.Live != nil {
-		if drifted := drift(in); len(drifted) > 0 {
-			if past := recent(s.Restores, now); len(past) >= FlapLimit {
-				return Wait{Why: release.Flapping, Detail: fmt.Sprintf("%v ended again after %d repairs in %s", drifted, len(past), FlapWindow), Until: past[0].Add(FlapWindow)}
-			}
-			return act(in, Effect{Kind: Restore, Set: *s.Live, Services: drifted, Shared: s.Shared, Why: release.Drift, Back: true})
+	bad := Wait{}
+	note := func(why release.Code, detail string, until time.Time) {
+		if bad.Why == "" {
+			bad.Why, bad.Detail = why, detail
 		}
+		bad.Until = soonest(bad.Until, until)
 	}
-	if len(s.Garbage) > 0 {
-		return act(in, Effect{Kind: Drop, Set: s.Garbage[0], Why: release.CleanUp})
+	drifted := drift(in)
+	switch past := recent(s.Redirects, now); {
+	case !in.Seen.Switch.Reachable:
+		note(release.ProxyUnreachable, "", now.Add(BlockedRecheck))
+	case in.Seen.Switch.Matches:
+	case len(past) >= FlapLimit:
+		note(release.Flapping, fmt.Sprintf("the proxy was told %d times in %s", len(past), FlapWindow), past[0].Add(FlapWindow+1))
+	default:
+		note(release.ProxyDrift, string(s.Care[SwitchTo].Code), s.Care[SwitchTo].Until)
 	}
-	return nil
+	switch past := recent(s.Restores, now); {
+	case in.Seen.EngineDown:
+		note(release.EngineUnreachable, "", now.Add(BlockedRecheck))
+	case len(drifted) == 0:
+	case len(past) >= FlapLimit:
+		note(release.Flapping, fmt.Sprintf("%v ended again after %d repairs in %s", drifted, len(past), FlapWindow), past[0].Add(FlapWindow+1))
+	default:
+		note(release.Drift, fmt.Sprintf("%v: %s", drifted, s.Care[Restore].Code), s.Care[Restore].Until)
+	}
+	w.Until = soonest(w.Until, future(bad.Until, now))
+	if w.Why == release.Converged && bad.Why != "" {
+		w.Why, w.Detail = bad.Why, bad.Detail
+	}
+	return w
 }
 
-// drift names the live services and shared services that do not run although they
-// should; a container that the engine is restarting is left to it.
-func drift(in Input) []string {
-	s := in.Past
-	down := map[string]bool{}
-	for _, name := range append(slices.Clone(s.Live.Routed), s.Live.Workers...) {
-		down[name] = true
+// future is t unless it is past.
+func future(t, now time.Time) time.Time {
+	if t.After(now) {
+		return t
 	}
-	ok := map[string]bool{}
-	for _, c := range in.Seen.of(s.Live) {
-		up := c.Status == Running || c.Status == Restarting || c.Status == Paused
-		if was, seen := ok[c.Service]; seen {
-			up = up && was
-		}
-		ok[c.Service] = up
-	}
-	for name := range s.Shared {
-		down[name] = true
-	}
-	for _, c := range in.Seen.Containers {
-		if c.Set.Colour == release.Shared {
-			ok[c.Service] = c.Status == Running || c.Status == Restarting || c.Status == Paused
-		}
-	}
-	for name, up := range ok {
-		if up {
-			delete(down, name)
-		}
-	}
-	return slices.Sorted(maps.Keys(down))
-}
-
-// firstReason is the verdict's first reason, as code and text.
-func firstReason(reasons []trust.Finding) (release.Code, string) {
-	if len(reasons) == 0 {
-		return release.Broken, "the verdict names no reason"
-	}
-	return reasons[0].Code, reasons[0].Detail
+	return time.Time{}
 }

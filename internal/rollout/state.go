@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -34,6 +33,9 @@ type State struct {
 	Hold     *Hold `json:"hold,omitempty"`
 	// Generation is the highest proxy generation that was ever intended.
 	Generation uint64 `json:"generation,omitempty"`
+	// Doubtful is a set that may get the traffic although it is not Live: a switch to it
+	// was intended and no later switch was answered. It is neither stopped nor removed.
+	Doubtful *release.SetID `json:"doubtful,omitempty"`
 	// Effect is the intent whose outcome is not recorded yet.
 	Effect *Effect `json:"effect,omitempty"`
 	// Last says how the last deployment ended.
@@ -42,10 +44,20 @@ type State struct {
 	// order index that was looked at.
 	Rollback   *Order `json:"rollback,omitempty"`
 	OrdersSeen uint64 `json:"ordersSeen,omitempty"`
-	// Restores are the times of recent drift repairs, for the flap limit.
-	Restores []time.Time `json:"restores,omitempty"`
-	// Retry backs off a failing repair or clean-up of a settled app.
-	Retry Retry `json:"retry,omitzero"`
+	// ProvenCold: the proven set was stopped to make room for a newer release while
+	// an unproven one serves. Going back is then start, check and flip.
+	ProvenCold bool `json:"provenCold,omitempty"`
+	// Baseline is the share of 5xx before the switch to the live set, for a second watch.
+	Baseline float64 `json:"baseline,omitempty"`
+	// Restores and Redirects are the times of recent repairs of containers and of the
+	// proxy, for the flap limit.
+	Restores  []time.Time `json:"restores,omitempty"`
+	Redirects []time.Time `json:"redirects,omitempty"`
+	// Care backs off failing upkeep, each kind of effect for itself.
+	Care map[EffectKind]Retry `json:"care,omitempty"`
+	// Owed are reports and turns that the fleet was not told of in time: without
+	// quorum going back does not wait for it. At most maxOwed, the oldest give way.
+	Owed []Effect `json:"owed,omitempty"`
 	// Serial counts deployments; it names them (d-1, d-2, …).
 	Serial uint64 `json:"serial,omitempty"`
 	// Effects counts intents; it names them.
@@ -98,14 +110,6 @@ type Set struct {
 
 func (s *Set) is(id release.SetID) bool { return s != nil && s.ID == id }
 
-// same reports whether both name one set; two nils do.
-func same(a, b *Set) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.ID == b.ID
-}
-
 // Deployment is one host moving one app to a target.
 type Deployment struct {
 	ID   string `json:"id"`
@@ -133,8 +137,14 @@ type Deployment struct {
 	SwitchedAt time.Time `json:"switchedAt,omitzero"`
 	Generation uint64    `json:"generation,omitempty"`
 	Baseline   float64   `json:"baseline,omitempty"` // share of 5xx of the old colour before the switch
-	// HandedOver is set with the intent to stop the old workers.
+	// HandedOver is set with the intent to stop the old workers; Hand is how far the
+	// handover came.
 	HandedOver bool `json:"handedOver,omitempty"`
+	Hand       Hand `json:"hand,omitzero"`
+	// Reported is set once the fleet knows that the release is good.
+	Reported bool `json:"reported,omitempty"`
+	// Attempts counts how often the new colour was dropped and tried again.
+	Attempts int `json:"attempts,omitempty"`
 	// NewShared are shared services that this deployment adds; going back removes them.
 	NewShared map[string]string `json:"newShared,omitempty"`
 	Bake      Tally             `json:"bake,omitzero"`
@@ -146,6 +156,12 @@ type Deployment struct {
 // idle reports whether the deployment has touched nothing on the host.
 func (d *Deployment) idle() bool { return d.Phase.idle() && !d.Touched }
 
+// Hand is the progress of the handover, each field set by an outcome.
+type Hand struct {
+	Stopped bool `json:"stopped,omitempty"` // the old colour's workers
+	Started bool `json:"started,omitempty"` // the new colour's workers
+}
+
 // Tally is what the bake has seen so far.
 type Tally struct {
 	Samples     int       `json:"samples,omitempty"`
@@ -156,12 +172,18 @@ type Tally struct {
 	Proof        int  `json:"proof,omitempty"`
 	TrafficProof int  `json:"trafficProof,omitempty"`
 	Extended     bool `json:"extended,omitempty"`
+	// Passed counts the passes of each probe and smoke rule; one that never passed
+	// keeps the bake from passing.
+	Passed map[string]int `json:"passed,omitempty"`
 	// Suspect is set while a traffic rule asks to revert and blue is being asked first.
 	Suspect       release.Code `json:"suspect,omitempty"`
 	SuspectDetail string       `json:"suspectDetail,omitempty"`
-	// SharedCause counts suspicions that blue shared; BurstSeen is the last burst answered.
-	SharedCause int    `json:"sharedCause,omitempty"`
-	BurstSeen   uint64 `json:"burstSeen,omitempty"`
+	// SharedCause counts suspicions that blue shared; until SharedUntil bursts are left
+	// to the samples, so that an outage of both does not keep them from being taken.
+	SharedCause int       `json:"sharedCause,omitempty"`
+	SharedUntil time.Time `json:"sharedUntil,omitzero"`
+	// BurstSeen is the last burst answered.
+	BurstSeen uint64 `json:"burstSeen,omitempty"`
 	// Failing names the rules that failed in the newest failed sample.
 	Failing string `json:"failing,omitempty"`
 }
@@ -187,6 +209,10 @@ type Back struct {
 	// Unhealthy is set when the front door did not answer well after the flip.
 	Unhealthy string    `json:"unhealthy,omitempty"`
 	FlippedAt time.Time `json:"flippedAt,omitzero"`
+	// Failures counts each effect's failures in a row; Stuck says why the set to go
+	// back to could not be brought up.
+	Failures map[EffectKind]int `json:"failures,omitempty"`
+	Stuck    string             `json:"stuck,omitempty"`
 }
 
 // Retry is a backoff in progress.
@@ -224,47 +250,4 @@ type Ended struct {
 	SwitchedAt time.Time      `json:"switchedAt,omitzero"`
 	FlippedAt  time.Time      `json:"flippedAt,omitzero"`
 	Actor      string         `json:"actor,omitempty"`
-}
-
-// Sets lists every set the state knows, each once: what may have containers, what
-// must not be taken for an orphan, whose addresses are taken.
-func (s State) Sets() []Set {
-	var all []Set
-	add := func(sets ...Set) {
-		for _, x := range sets {
-			if !x.ID.Zero() && !slices.ContainsFunc(all, func(y Set) bool { return y.ID == x.ID }) {
-				all = append(all, x)
-			}
-		}
-	}
-	if s.Live != nil {
-		add(*s.Live)
-	}
-	if s.Proven != nil {
-		add(*s.Proven)
-	}
-	if d := s.Deploy; d != nil {
-		add(d.To)
-		if d.From != nil {
-			add(*d.From)
-		}
-	}
-	if s.Kept != nil {
-		add(*s.Kept)
-	}
-	add(s.Old...)
-	add(s.Garbage...)
-	return all
-}
-
-// Addresses lists the edge addresses that the app's sets hold.
-func (s State) Addresses() []netip.Addr {
-	var all []netip.Addr
-	for _, set := range s.Sets() {
-		for _, a := range set.Addresses {
-			all = append(all, a)
-		}
-	}
-	slices.SortFunc(all, netip.Addr.Compare)
-	return slices.Compact(all)
 }

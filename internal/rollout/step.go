@@ -39,6 +39,8 @@ func (Cancel) step() {}
 // Defaults of DESIGN 4.2 that no manifest sets.
 const (
 	ConfirmDeadline  = 30 * time.Second
+	SwitchDeadline   = 60 * time.Second
+	ReportDeadline   = 30 * time.Second
 	HandoverDeadline = 60 * time.Second
 	ProgressDeadline = 15 * time.Minute
 	StartDeadline    = 60 * time.Second
@@ -47,9 +49,13 @@ const (
 	FlapWindow       = 300 * time.Second
 	FlapLimit        = 5
 	BlockedRecheck   = 30 * time.Second
+	blockedMax       = 5 * time.Minute
 	MaxErrorsInRow   = 4
 	retryFirst       = time.Second
 	retryMax         = time.Minute
+	backRetryMax     = 10 * time.Second // going back is tried again soon
+	backTries        = 5                // failures in a row, past RevertDeadline, that end a step of going back
+	maxOwed          = 16
 	pullRetryFirst   = 5 * time.Second
 	pullRetryMax     = 5 * time.Minute
 )

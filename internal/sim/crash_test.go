@@ -21,6 +21,10 @@ import (
 // that was recorded and never crashed in fails the test.
 func TestCrashAtEveryEdgeCall(t *testing.T) {
 	cover := coverage{hits: map[cell]int{}, calls: map[cell]bool{}}
+	stride := stride
+	if testing.Short() {
+		stride = 7
+	}
 	t.Run("stories", func(t *testing.T) {
 		for _, s := range stories() {
 			t.Run(s.name, func(t *testing.T) {
@@ -49,7 +53,7 @@ func TestCrashAtEveryEdgeCall(t *testing.T) {
 			})
 		}
 	})
-	if t.Failed() {
+	if t.Failed() || stride > 1 { // a part of the points leaves fields empty
 		return
 	}
 	cover.report(t)

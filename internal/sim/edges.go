@@ -18,106 +18,6 @@ import (
 	"github.com/tealops/teal/internal/trust"
 )
 
-// host is the engine in memory.
-type host struct{ *Agent }
-
-func (h host) Observe(_ context.Context, app string) (out []rollout.Container, err error) {
-	err = h.edge("container", "observe", func() error {
-		for _, name := range slices.Sorted(maps.Keys(h.world.containers)) {
-			if c := h.world.containers[name]; c.c.App == app {
-				out = append(out, c.c)
-			}
-		}
-		return nil
-	})
-	return out, err
-}
-
-func (h host) Pull(context.Context, string, func(int64, int64)) error {
-	return h.edge("container", "pull", func() error { return nil })
-}
-
-func (h host) Create(_ context.Context, set release.SetSpec, restart string) error {
-	return h.edge("container", "create", func() error {
-		for _, spec := range set.Containers {
-			if have := h.world.containers[spec.Name]; have != nil {
-				if have.c.Spec == spec.Labels[release.LabelSpec] && (have.c.Status != rollout.Running || have.c.Set == set.ID || set.ID.Colour == release.Shared) {
-					continue
-				}
-				return fmt.Errorf("%s is taken", spec.Name)
-			}
-			h.world.containers[spec.Name] = &container{spec: spec, version: h.world.versionOf(set.ID.Digest), c: rollout.Container{
-				ID: spec.Name, Name: spec.Name, Instance: "sim", App: set.App, Service: spec.Service, Set: set.ID,
-				Status: rollout.Created, Address: spec.Address(), Spec: spec.Labels[release.LabelSpec], Restart: restart}}
-		}
-		return nil
-	})
-}
-
-func (h host) each(app string, set release.SetID, services []string, do func(*container)) {
-	for _, name := range slices.Sorted(maps.Keys(h.world.containers)) {
-		c := h.world.containers[name]
-		same := c.c.Set == set || set.Colour == release.Shared && c.c.Set.Colour == release.Shared
-		if c.c.App == app && same && (services == nil || slices.Contains(services, c.c.Service)) {
-			do(c)
-		}
-	}
-}
-
-func (h host) Start(ctx context.Context, set release.SetSpec, services []string) error {
-	for _, name := range services { // one engine call per service: each is an edge
-		err := h.edge("container", "start", func() error {
-			n := 0
-			h.each(set.App, set.ID, []string{name}, func(c *container) {
-				n++
-				if c.c.Status != rollout.Running {
-					c.c.Status, c.c.StartedAt, c.c.Restarts, c.ended = rollout.Running, time.Now(), 0, false
-					if c.spec.Health != nil {
-						c.c.Health = rollout.HealthStarting
-					}
-				}
-			})
-			if n == 0 {
-				return fmt.Errorf("start %s: no such container", name)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return sleep(ctx, 200*time.Millisecond)
-}
-
-func (h host) Stop(ctx context.Context, app string, set release.SetID, services []string) error {
-	if err := sleep(ctx, 100*time.Millisecond); err != nil {
-		return err
-	}
-	return h.edge("container", "stop", func() error {
-		h.each(app, set, services, func(c *container) {
-			if c.c.Status == rollout.Running {
-				c.c.Status, c.c.EndedAt = rollout.Exited, time.Now()
-			}
-			c.c.Restart = reconcile.RestartNo
-		})
-		return nil
-	})
-}
-
-func (h host) SetRestart(_ context.Context, app string, set release.SetID, services []string, policy string) error {
-	return h.edge("container", "restart_policy", func() error {
-		h.each(app, set, services, func(c *container) { c.c.Restart = policy })
-		return nil
-	})
-}
-
-func (h host) Remove(_ context.Context, app string, set release.SetID, services []string) error {
-	return h.edge("container", "remove", func() error {
-		h.each(app, set, services, func(c *container) { delete(h.world.containers, c.c.Name) })
-		return nil
-	})
-}
-
 // versionOf is the version that a stored release says; w.mu is held.
 func (w *World) versionOf(d release.Digest) string {
 	dir := w.shelf[d]
@@ -208,7 +108,7 @@ func (s fleetStore) Load() ([]byte, error) {
 	return s.world.store, nil
 }
 
-func (s fleetStore) Save(data []byte) error {
+func (s fleetStore) Save(data []byte, _ bool) error {
 	return s.edge("turn", "save", func() error {
 		s.world.store = slices.Clone(data)
 		return nil
@@ -259,7 +159,7 @@ type health struct{ *Agent }
 func (h health) ask(ip netip.Addr) (rollout.ProbeResult, string) {
 	h.world.mu.Lock()
 	defer h.world.mu.Unlock()
-	c := h.world.serving(ip)
+	c := h.world.answers(ip)
 	switch {
 	case c == nil:
 		return rollout.Fail, "refused"

@@ -129,7 +129,7 @@ func stories() []story {
 		{name: "never ready", behave: map[string]Behaviour{"v2.0.0": {NeverReady: true}}, steps: []step{v1, v2},
 			live: "v1.0.0", ends: rollout.Reverted, why: release.ProbeFailed, refused: "v2.0.0"},
 		{name: "worker ends in handover", behave: map[string]Behaviour{"v2.0.0": {WorkerExits: true}}, steps: []step{v1, v2},
-			live: "v1.0.0", ends: rollout.Reverted, why: release.ContainerExited, refused: "v2.0.0"},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.ContainerExited + "|" + release.StartFailed, refused: "v2.0.0"},
 		{name: "ends in the bake", behave: map[string]Behaviour{"v2.0.0": {ExitAfter: 8 * time.Second}}, steps: []step{v1, v2},
 			live: "v1.0.0", ends: rollout.Reverted, why: release.ContainerExited + "|" + release.BakeFailed + "|" + release.CrashLoop, refused: "v2.0.0"},
 		{name: "rollback", steps: []step{v1, v2, {rollback, func(s rollout.State) bool { return atRest(s) && s.Hold != nil }}},

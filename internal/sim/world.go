@@ -39,6 +39,7 @@ type Behaviour struct {
 type World struct {
 	mu         sync.Mutex
 	containers map[string]*container
+	created    int // counts containers; it names them
 	proxy      map[string]reconcile.SwitchConfig
 	counters   map[string]map[release.Colour]rollout.Traffic
 	shelf      map[release.Digest]fs.FS
@@ -63,13 +64,6 @@ type World struct {
 	Served, Failed, Errors int
 	FirstFailure           string
 	burst                  map[string]int
-}
-
-type container struct {
-	c       rollout.Container
-	ended   bool // by itself: what users see of that is the app's own doing
-	spec    release.ContainerSpec
-	version string
 }
 
 type entry struct {
@@ -193,16 +187,6 @@ func (w *World) Crashed() *Call {
 	return w.crashed
 }
 
-// serving finds the container behind an address; w.mu is held.
-func (w *World) serving(ip netip.Addr) *container {
-	for _, c := range w.containers {
-		if c.c.Address == ip && c.c.Status == rollout.Running {
-			return c
-		}
-	}
-	return nil
-}
-
 // endedAt reports whether what should answer at an address ended by itself; w.mu is held.
 func (w *World) endedAt(ip netip.Addr) bool {
 	for _, c := range w.containers {
@@ -247,7 +231,7 @@ func (w *World) Request(app string) {
 	}
 	for _, addresses := range config.Targets[config.Live] {
 		for _, a := range addresses {
-			c := w.serving(a.Addr())
+			c := w.answers(a.Addr())
 			if c == nil && w.endedAt(a.Addr()) {
 				w.Errors++
 				continue
@@ -297,11 +281,7 @@ func (w *World) live() {
 		if c.c.Status != rollout.Running || !ends {
 			continue
 		}
-		if c.c.Restart == reconcile.RestartAlways { // the engine starts it again
-			c.c.Restarts, c.c.StartedAt = c.c.Restarts+1, time.Now()
-		} else {
-			c.c.Status, c.c.ExitCode, c.c.EndedAt, c.ended = rollout.Exited, 1, time.Now(), true
-		}
+		c.end(1)
 		if w.agent != nil && !w.agent.dead && w.agent.runner != nil {
 			go w.agent.runner.Wake(c.c.App)
 		}

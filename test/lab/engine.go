@@ -63,6 +63,10 @@ func (l *Lab) Engine(ctx context.Context, data string) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.bip = subnet.Addr().Next().String() + "/24"
+	// The machine's own daemon.json is not ours.
+	if err := os.WriteFile(e.config(), []byte("{}\n"), 0o600); err != nil {
+		return nil, err
+	}
 	if e.api, err = client.New(client.WithHost(e.Host)); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("nsenter", "--net="+e.netns(), "dockerd", "--data-root", e.data, "--exec-root", filepath.Join(e.dir, "exec"),
+	cmd := exec.Command("nsenter", "--net="+e.netns(), "dockerd", "--config-file", e.config(), "--data-root", e.data, "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "pid"), "-H", e.Host, "--bip", e.bip, "--userland-proxy=false")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -168,6 +172,8 @@ func (e *Engine) Close() error {
 	}
 	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
 }
+
+func (e *Engine) config() string { return filepath.Join(e.dir, "daemon.json") }
 
 func (e *Engine) netns() string { return "/var/run/netns/" + e.Namespace }
 

@@ -133,9 +133,24 @@ func restartPolicy(t *testing.T, b *bench) {
 func exitCodes(t *testing.T, b *bench) {
 	set := b.set(id(release.Green, "one"), service{name: "worker", class: release.ClassHandover, does: Behaviour{Exits: true, Code: 3}})
 	b.must(b.Create(t.Context(), set, no))
-	b.fault(b.Start(t.Context(), set, []string{"worker"}), rollout.FaultRevert, release.StartFailed)
+	// A slow host may not have begun it yet when Start looks; then it is started again.
+	var err error
+	b.eventually("its start fails", func() bool { err = b.Start(t.Context(), set, []string{"worker"}); return err != nil })
+	b.fault(err, rollout.FaultRevert, release.StartFailed)
 	if c := b.one(set, 0); c.Status != rollout.Exited || c.ExitCode != 3 || c.Restarts != 0 {
 		t.Errorf("after it ended: %+v", c)
+	}
+}
+
+func notCreated(t *testing.T, b *bench) {
+	old := b.set(id(release.Blue, "one"), backend)
+	b.must(b.Create(t.Context(), old, no))
+	changed := backend
+	changed.spec = "changed"
+	set := b.set(id(release.Blue, "one"), changed)
+	b.fault(b.Start(t.Context(), set, []string{"backend"}), rollout.FaultRetry, release.ContainerMissing)
+	if c := b.one(old, 0); c.Status != rollout.Created {
+		t.Errorf("another specification was started: %+v", c)
 	}
 }
 

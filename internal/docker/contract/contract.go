@@ -68,6 +68,12 @@ const (
 // Run runs the whole contract; each case opens a world of its own. Worlds may share
 // an engine: every case uses another app.
 func Run(t *testing.T, open func(t *testing.T) World) {
+	RunIn(t, func(t *testing.T, test func(*testing.T)) { test(t) }, open)
+}
+
+// RunIn is Run with each case inside a bubble, which an engine in memory may want:
+// RunIn(t, synctest.Test, open) costs no time.
+func RunIn(t *testing.T, bubble func(*testing.T, func(*testing.T)), open func(t *testing.T) World) {
 	cases := []struct {
 		name string
 		test func(*testing.T, *bench)
@@ -81,6 +87,7 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 		{"services are chosen by name", services},
 		{"the restart policy is visible", restartPolicy},
 		{"exit codes are seen", exitCodes},
+		{"what was not created is not started", notCreated},
 		{"what dies stays dead until it is switched", killed},
 		{"what dies after it was switched comes back", restarted},
 		{"addresses stay through restarts in any order", addresses},
@@ -95,8 +102,9 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 	}
 	for i, c := range cases {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
-			b := &bench{World: open(t), t: t, app: fmt.Sprintf("contract%d", i+1)}
-			c.test(t, b)
+			bubble(t, func(t *testing.T) {
+				c.test(t, &bench{World: open(t), t: t, app: fmt.Sprintf("contract%d", i+1)})
+			})
 		})
 	}
 }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const minimal = "apiVersion: teal/v1\nkind: Agent\nenvironment: staging\nhost: h1\nrepository: {url: /srv/releases.git}\n"
+
+func load(t *testing.T, text string, env map[string]string) (Config, string, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(file, func(name string) string { return env[name] })
+	return c, file, err
+}
+
+func TestConfigOrder(t *testing.T) {
+	c, _, err := load(t, minimal+"state: /srv/teal\nlogLevel: warn\n", map[string]string{"TEAL_LOG_LEVEL": "debug", "TEAL_HOST": "h2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.State != "/srv/teal" || c.LogLevel != "debug" || c.Host != "h2" || c.Repository.Branch != "main" || c.Repository.Poll != 15*time.Second || c.Reserves.Dir != "/srv/teal" {
+		t.Errorf("file over defaults, environment over file: %+v", c)
+	}
+	again, _, err := load(t, c.String(), nil)
+	if err != nil || again.String() != c.String() {
+		t.Errorf("what -check prints does not load again: %v\n%s", err, c.String())
+	}
+}
+
+func TestConfigProblems(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		says []string
+	}{
+		"unknown key":   {minimal + "surprise: 1\n", []string{"line 6", "surprise"}},
+		"not a mapping": {"- 1\n", []string{"line 1"}},
+		"every problem at once": {"apiVersion: v2\nkind: Agnet\nenvironment: UP\nprefix: x\nstate: here\nlogLevel: loud\nengine: {edge: {subnet: 10.0.0.0/30}}\nreserves: {journal: 1}\n",
+			[]string{"apiVersion:", "kind:", "environment:", "prefix:", "state:", "logLevel:", "engine.edge.subnet:", "reserves.journal:", "repository.url:"}},
+		"a duration without unit": {minimal + "repository: {poll: 5}\n", []string{"line 6"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, file, err := load(t, c.text, nil)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range append(c.says, file) {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("does not say %q: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestExampleLoads(t *testing.T) {
+	if _, err := loadConfig("../../examples/agent.yaml", func(string) string { return "" }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"-config", filepath.Join(t.TempDir(), "none.yaml")}, &out, &errs); code != exitConfig || !strings.Contains(errs.String(), "examples/agent.yaml") {
+		t.Errorf("no file: exit %d: %s", code, errs.String())
+	}
+	if code := run(t.Context(), []string{"-config", "../../examples/agent.yaml", "-check"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "environment: production") {
+		t.Errorf("-check: exit %d: %s", code, out.String())
+	}
+	if code := run(t.Context(), []string{"-version"}, &out, &errs); code != 0 || !strings.Contains(out.String(), "teal-agent ") {
+		t.Errorf("-version: exit %d", code)
+	}
+}
+
+func TestSeldom(t *testing.T) {
+	var s seldom
+	now := time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+	if !s.first("eve status", now) || s.first("eve status", now.Add(59*time.Second)) || !s.first("eve status", now.Add(time.Minute)) {
+		t.Error("not once a minute")
+	}
+	n := 0
+	for i := range 10 * maxSeldom {
+		if s.first(strings.Repeat("x", i+1), now.Add(time.Minute)) {
+			n++
+		}
+	}
+	if n >= maxSeldom {
+		t.Errorf("%d different keys in one minute", n)
+	}
+	if !s.first("bob", now.Add(-time.Hour)) {
+		t.Error("a clock that went back keeps everybody out")
+	}
+}
