@@ -44,14 +44,18 @@ type agent struct {
 	reserves []hostcare.Reserve // the engine's first
 	refusals seldom
 
-	mu    sync.Mutex // guards lost
-	lost  string     // why nothing is started: the state does not know what runs
+	seen  chan struct{} // closed when the engine was seen once
 	early map[string]rollout.State
+
+	mu     sync.Mutex      // guards the rest
+	lost   map[string]bool // apps that run and that the journal does not know
+	absent error           // why the engine was not seen yet
+	places hostcare.Room
 }
 
 // build opens every edge. It starts nothing.
 func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error) {
-	a := &agent{config: c, log: log}
+	a := &agent{config: c, log: log, seen: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -80,19 +84,19 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if err != nil {
 		return nil, configError{fmt.Errorf("replay the journal: %w", err)}
 	}
+	store := newFileStore(c.State)
+	if err := store.begin(len(states) > 0); err != nil {
+		return nil, err
+	}
+	if a.fleet, err = fleet.OpenLocal(c.Host, store, highest(states)); err != nil {
+		return nil, configError{err}
+	}
 	for app, floor := range a.identity.Floors {
 		s := states[app]
 		if s.Accepted.Sequence < floor {
 			s.App, s.Accepted = app, rollout.Mark{Sequence: floor}
 			states[app] = s
 		}
-	}
-	store := newFileStore(c.State)
-	if err := store.begin(len(states) > 0); err != nil {
-		return nil, err
-	}
-	if a.fleet, err = fleet.OpenLocal(c.Host, store); err != nil {
-		return nil, configError{err}
 	}
 	if a.shelf, err = gitops.NewShelf(filepath.Join(c.State, "releases")); err != nil {
 		return nil, err
@@ -107,7 +111,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 		return nil, configError{fmt.Errorf("open the repository: %w", err)}
 	}
 	subnet := netip.MustParsePrefix(c.Engine.Edge.Subnet) // Validate parsed it
-	a.engine, err = docker.Open(ctx, docker.Config{Host: c.Engine.Host, Instance: a.identity.Instance, EdgeNetwork: c.Prefix + c.Engine.Edge.Network,
+	a.engine, err = docker.New(docker.Config{Host: c.Engine.Host, Instance: a.identity.Instance, EdgeNetwork: c.Prefix + c.Engine.Edge.Network,
 		EdgeSubnet: subnet, DockerConfig: c.Engine.DockerConfig, Log: log})
 	if err != nil {
 		return nil, configError{fmt.Errorf("open the engine: %w", err)}
@@ -119,7 +123,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
 		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
-		Health: prober{c.Proxy.FrontDoor}, Preflight: a.room(), Desk: a.desk, Edge: subnet, Log: log}), states)
+		Health: prober{c.Proxy.FrontDoor}, Preflight: room{a}, Desk: a.desk, Edge: subnet, Log: log, Ready: a.seen, Lost: a.isLost}), states)
 	return a, nil
 }
 
@@ -169,23 +173,34 @@ func unixPath(host string) (string, bool) {
 	return "", false
 }
 
-func (a *agent) room() hostcare.Room {
-	r := hostcare.Room{{Name: "the state directory", Dir: a.config.State, MinFree: a.config.Reserves.MinFree / 4, MinInodes: 1000}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
+// room asks for room on the disks; which they are is known when the engine was seen.
+type room struct{ *agent }
+
+func (r room) Room(ctx context.Context) error {
+	r.mu.Lock()
+	places := r.places
+	r.mu.Unlock()
+	return places.Room(ctx)
+}
+
+// findPlaces says where going forward needs room.
+func (a *agent) findPlaces(ctx context.Context) {
+	places := hostcare.Room{{Name: "the state directory", Dir: a.config.State, MinFree: a.config.Reserves.MinFree / 4, MinInodes: 1000}}
 	if space, err := a.engine.Space(ctx); err == nil && space.DataRoot != "" {
-		r = append(r, hostcare.Place{Name: "the engine's data root", Dir: space.DataRoot, MinFree: a.config.Reserves.MinFree, MinInodes: 1000})
+		places = append(places, hostcare.Place{Name: "the engine's data root", Dir: space.DataRoot, MinFree: a.config.Reserves.MinFree, MinInodes: 1000})
+		if !hostcare.SameFilesystem(a.reserves[0].Dir, space.DataRoot) {
+			a.log.Warn("the reserve does not help the engine: it lies on another filesystem; set reserves.dir", "reserve", a.reserves[0].Dir, "engine", space.DataRoot)
+		}
 	}
-	return r
+	a.mu.Lock()
+	a.places = places
+	a.mu.Unlock()
 }
 
 // run starts everything and waits for the end of it.
 func (a *agent) run(ctx context.Context) error {
 	a.log.Info("starts", "version", version, "environment", a.config.Environment, "host", a.config.Host, "instance", a.identity.Instance)
 	a.fillReserves()
-	if space, err := a.engine.Space(ctx); err == nil && !hostcare.SameFilesystem(a.reserves[0].Dir, space.DataRoot) {
-		a.log.Warn("the reserve does not help the engine: it lies on another filesystem; set reserves.dir", "reserve", a.reserves[0].Dir, "engine", space.DataRoot)
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	server := &api.Server{Path: a.config.Socket, Backend: a, Version: version, Log: a.log,
 		Roles: api.Roles{Operators: api.LookupGroup(a.config.Groups.Operators), Viewers: api.LookupGroup(a.config.Groups.Viewers)}}
@@ -204,38 +219,52 @@ func (a *agent) run(ctx context.Context) error {
 	})
 	notify(a.log, "READY=1")
 	err := g.Wait()
-	if err == nil {
+	if err == nil || errors.Is(err, context.Canceled) {
 		a.checkpoint()
 	}
 	return err
 }
 
-// reconcile waits until the engine can be seen and the state fits what runs, then
-// runs the loops.
+// reconcile runs the loops. Those of apps that the journal knows begin at once: they
+// must be able to go back while the engine is away. New apps wait until it was seen.
 func (a *agent) reconcile(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.runner.Run(ctx) })
+	g.Go(func() error { return a.engine.Watch(ctx, a.runner.Wake) })
+	g.Go(func() error { return a.bursts(ctx) })
+	g.Go(func() error { return a.look(ctx) })
+	return g.Wait()
+}
+
+// look tries until the engine was seen once.
+func (a *agent) look(ctx context.Context) error {
 	for pause := time.Second; ; pause = min(2*pause, 30*time.Second) {
 		err := a.ready(ctx)
+		a.mu.Lock()
+		a.absent = err
+		a.mu.Unlock()
 		if err == nil {
-			break
+			close(a.seen)
+			a.runner.Wake("")
+			return nil
 		}
-		a.log.Error("cannot begin", "err", err)
+		a.log.Error("the engine cannot be used", "err", err)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
 		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.runner.Run(ctx) })
-	g.Go(func() error { return a.engine.Watch(ctx, a.runner.Wake) })
-	g.Go(func() error { return a.bursts(ctx) })
-	return g.Wait()
 }
 
-// ready makes the edge network and refuses to go on when containers of this agent run
-// that its state does not know: then the state was lost, and with it the marks
-// against replay.
+// ready makes the edge network, and finds the apps whose containers run although the
+// journal does not know them: their state was lost, and with it their marks against
+// replay, so they begin nothing.
 func (a *agent) ready(ctx context.Context) error {
+	if err := a.engine.Check(ctx); err != nil {
+		return err
+	}
+	a.findPlaces(ctx)
 	if err := a.engine.EnsureEdge(ctx); err != nil {
 		return fmt.Errorf("make the edge network: %w", err)
 	}
@@ -243,27 +272,47 @@ func (a *agent) ready(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("observe the engine: %w", err)
 	}
-	lost := ""
+	lost := map[string]bool{}
 	for app, found := range all {
-		if _, known := a.early[app]; known {
-			continue // sets it does not know are left-overs: the loop removes or reports them
-		}
-		if len(found) > 0 {
-			lost = fmt.Sprintf("containers of %s run, but the journal does not know the app; run tealctl state init --sequence %s=N as root, or restore the state", app, app)
+		if _, known := a.early[app]; !known && len(found) > 0 {
+			lost[app] = true
+			a.log.Error("state lost", "app", app, "next", lostText(app))
 		}
 	}
 	a.mu.Lock()
 	a.lost = lost
 	a.mu.Unlock()
-	if lost != "" {
-		return fmt.Errorf("%s: %s", release.StateLost, lost)
-	}
 	return nil
+}
+
+func lostText(app string) string {
+	return fmt.Sprintf("containers of %s run, but the journal does not know the app; run tealctl state init --sequence %s=N as root and start the agent again, or restore the state", app, app)
+}
+
+func (a *agent) isLost(app string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lost[app]
+}
+
+// highest is the highest index of the fleet that the journal remembers.
+func highest(states map[string]rollout.State) uint64 {
+	var n uint64
+	for _, s := range states {
+		n = max(n, s.OrdersSeen)
+		if s.Deploy != nil {
+			n = max(n, s.Deploy.Token.Index)
+		}
+	}
+	return n
 }
 
 // bursts passes the proxy's bursts to the loops, for as long as the agent lives.
 func (a *agent) bursts(ctx context.Context) error {
 	for ctx.Err() == nil {
+		if a.proxy.Health(ctx) == nil {
+			a.runner.Wake("") // it may have come back with less than it knew
+		}
 		err := a.proxy.Events(ctx, 0, func(e proxy.Event) error {
 			if e.Kind == proxy.EventBurst {
 				a.runner.Burst(e.App, rollout.Burst{Seq: e.Seq, Generation: e.Generation, Errors: e.Errors, Requests: e.Requests, At: e.Time})

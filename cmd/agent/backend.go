@@ -50,11 +50,13 @@ func (a *agent) Status() api.Status {
 	})
 	both.Wait()
 	a.mu.Lock()
-	lost := a.lost
-	a.mu.Unlock()
-	if lost != "" {
-		st.Policy.Code, st.Policy.Detail = release.StateLost, lost
+	if a.absent != nil {
+		st.Engine = part(a.absent)
 	}
+	for _, app := range slices.Sorted(maps.Keys(a.lost)) {
+		st.Policy.Code, st.Policy.Detail = release.StateLost, lostText(app)
+	}
+	a.mu.Unlock()
 	st.Apps = []api.AppStatus{}
 	for _, s := range a.runner.Status() {
 		st.Apps = append(st.Apps, appStatus(s))

@@ -22,7 +22,7 @@ func TestFleetStoreBegins(t *testing.T) {
 	if err := f.begin(false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fleet.OpenLocal("h1", f); err != nil {
+	if _, err := fleet.OpenLocal("h1", f, 0); err != nil {
 		t.Errorf("what begin wrote does not open: %v", err)
 	}
 	if err := f.begin(true); err != nil {

@@ -70,10 +70,22 @@ type Engine struct {
 	helper time.Duration // bound of that
 }
 
-// Open connects to the engine and checks that it answers and that its API is not
-// older than OldestAPI. The error is a *rollout.EffectError with engine_unreachable
-// when it does not answer.
+// Open is New and Check.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
+	e, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Check(ctx); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// New is a client of the engine, which need not answer yet: an agent must be able to
+// go back while it does not.
+func New(cfg Config) (*Engine, error) {
 	if cfg.Host == "" {
 		cfg.Host = DefaultHost
 	}
@@ -100,20 +112,23 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open engine %s: %w", cfg.Host, err)
 	}
-	e := &Engine{cfg: cfg, api: api, log: cfg.Log, asking: make(chan struct{}, 1), helper: helperTimeout}
-	_, err = ask(ctx, quickCall, func(ctx context.Context) (client.PingResult, error) {
-		return api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	return &Engine{cfg: cfg, api: api, log: cfg.Log, asking: make(chan struct{}, 1), helper: helperTimeout}, nil
+}
+
+// Check asks whether the engine answers and its API is not older than OldestAPI. The
+// error is a *rollout.EffectError with engine_unreachable when it does not answer.
+func (e *Engine) Check(ctx context.Context) error {
+	_, err := ask(ctx, quickCall, func(ctx context.Context) (client.PingResult, error) {
+		return e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	})
 	if err != nil {
-		api.Close()
-		return nil, classify(ctx, "open engine "+cfg.Host, err)
+		return classify(ctx, "open engine "+e.cfg.Host, err)
 	}
-	if v := api.ClientVersion(); versions.LessThan(v, OldestAPI) {
-		api.Close()
-		return nil, hold(release.EngineRefused, "open engine "+cfg.Host,
+	if v := e.api.ClientVersion(); versions.LessThan(v, OldestAPI) {
+		return hold(release.EngineRefused, "open engine "+e.cfg.Host,
 			fmt.Errorf("its API is %s, the oldest that teal drives is %s; upgrade it to Docker Engine 20.10 or newer", v, OldestAPI))
 	}
-	return e, nil
+	return nil
 }
 
 // Close lets go of idle connections. It does not touch any container.

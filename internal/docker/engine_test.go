@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/client"
+
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 )
@@ -161,6 +163,34 @@ func TestUpdateOfWhatJustEnded(t *testing.T) {
 		if n := asked.Load(); n > 10 {
 			t.Errorf("asked %d times", n)
 		}
+	}
+}
+
+// TestNetworkMadeTwice: somebody made a network of the same name in the same moment. The
+// older one is taken, by both, and ours goes away again.
+func TestNetworkMadeTwice(t *testing.T) {
+	const older = `{"Name":"shop","Id":"old","Created":"2026-01-01T00:00:00Z"}`
+	const younger = `{"Name":"shop","Id":"ours","Created":"2026-01-01T00:00:01Z"}`
+	var made, removed atomic.Bool
+	e := fakeEngine(t, func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case q.Method == http.MethodPost:
+			made.Store(true)
+			w.WriteHeader(http.StatusCreated)
+			io.WriteString(w, `{"Id":"ours"}`)
+		case q.Method == http.MethodDelete:
+			removed.Store(strings.HasSuffix(q.URL.Path, "/networks/ours"))
+			w.WriteHeader(http.StatusNoContent)
+		case made.Load():
+			io.WriteString(w, "["+younger+","+older+"]")
+		default:
+			io.WriteString(w, "[]")
+		}
+	})
+	n, err := e.makeNetwork(t.Context(), "shop", client.NetworkCreateOptions{})
+	if err != nil || n.ID != "old" || !removed.Load() {
+		t.Errorf("took %q, ours removed %v, %v", n.ID, removed.Load(), err)
 	}
 }
 

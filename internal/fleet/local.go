@@ -34,11 +34,15 @@ type Local struct {
 
 // OpenLocal loads the state of the single-host fleet. A state that cannot be read is
 // an error, never an empty fleet: a quarantine must not be forgotten.
-func OpenLocal(host string, store Store) (*Local, error) {
+//
+// floor is the highest index that anybody remembers of this fleet (an order that was
+// looked at, a token): after a restored or new state no index is given twice.
+func OpenLocal(host string, store Store, floor uint64) (*Local, error) {
 	l := &Local{host: host, store: store, now: time.Now, changed: make(chan struct{})}
 	data, err := store.Load()
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
+			l.state.Index = floor
 			return l, nil
 		}
 		return nil, fmt.Errorf("read fleet state: %w", err)
@@ -52,6 +56,7 @@ func OpenLocal(host string, store Store) (*Local, error) {
 	if l.state.Feature > FeatureLevel {
 		return nil, fmt.Errorf("fleet state has feature level %d, this version knows %d; install the version that wrote it", l.state.Feature, FeatureLevel)
 	}
+	l.state.Index = max(l.state.Index, floor)
 	return l, nil
 }
 

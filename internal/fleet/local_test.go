@@ -42,7 +42,7 @@ func (m *memory) Save(data []byte, _ bool) error {
 
 func mustOpen(t *testing.T, m *memory) *Local {
 	t.Helper()
-	l, err := OpenLocal("h1", m)
+	l, err := OpenLocal("h1", m, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestOpenLocalRefuses(t *testing.T) {
 		"of a later version": {memory{data: []byte(`{"feature":2,"index":3}`)}, "install the version that wrote it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := OpenLocal("h1", &c.store)
+			l, err := OpenLocal("h1", &c.store, 0)
 			if err == nil || l != nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("open: %v, want %q", err, c.says)
 			}

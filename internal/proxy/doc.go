@@ -9,7 +9,8 @@
 //
 // Invariants:
 //   - All routes of an app change at once. What a request may reach is one immutable
-//     table behind one atomic pointer; a request takes no lock that a switch holds.
+//     table behind one atomic pointer; a request takes no lock that a switch holds, but
+//     for the one that reports a burst, which adds a line to the list of events.
 //   - A generation never goes back. A request counts itself in on its generation and
 //     then looks again whether that is still the current one. So once Put has stored
 //     the new table, no request chooses the old one any more, and Put knows of every

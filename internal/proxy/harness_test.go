@@ -39,10 +39,10 @@ func start(t *testing.T, change func(*Options, *Proxy)) *front {
 	if change != nil {
 		change(&opt, p)
 	}
-	return startProxy(t, p)
+	return startProxy(t, p, 0)
 }
 
-func startProxy(t *testing.T, p *Proxy) *front {
+func startProxy(t *testing.T, p *Proxy, maxClients int) *front {
 	t.Helper()
 	all, err := Listen([]string{"127.0.0.1:0"}, false)
 	if err != nil {
@@ -51,7 +51,7 @@ func startProxy(t *testing.T, p *Proxy) *front {
 	socket := filepath.Join(t.TempDir(), "c.sock")
 	ctx, cancel := context.WithCancel(context.Background())
 	done, ready := make(chan error, 1), make(chan struct{})
-	s := &Server{Proxy: p, Listeners: all, Control: socket, Group: NoGroup, Ready: func() { close(ready) }}
+	s := &Server{Proxy: p, Listeners: all, Control: socket, Group: NoGroup, MaxClients: maxClients, Ready: func() { close(ready) }}
 	go func() { done <- s.Run(ctx) }()
 	select {
 	case <-ready:

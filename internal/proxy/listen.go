@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +48,66 @@ func Listen(addresses []string, share bool) (_ []net.Listener, err error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// mostClients is how many client connections are open at once when the system would
+// allow more.
+const mostClients = 50_000
+
+// clientLimit keeps descriptors free for connections to targets, the control socket and
+// the state: a flood of clients must not make it impossible to switch.
+func clientLimit() int {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return 256
+	}
+	return int(min(max(files.Cur/3, 16), mostClients))
+}
+
+// slots bounds the connections that are open at once, over all listeners.
+type slots chan struct{}
+
+// limited accepts a connection when there is a slot for it. Until then it waits in the
+// kernel's queue.
+type limited struct {
+	net.Listener
+	slots slots
+	once  sync.Once
+	done  chan struct{} // closed by Close
+}
+
+func (s slots) limit(l net.Listener) *limited {
+	return &limited{Listener: l, slots: s, done: make(chan struct{})}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return &limitedConn{TCPConn: tcp, free: sync.OnceFunc(func() { <-l.slots })}, nil
+	}
+	<-l.slots
+	return c, err
+}
+
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// limitedConn gives its slot back when it closes.
+type limitedConn struct {
+	*net.TCPConn
+	free func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.free()
+	return c.TCPConn.Close()
 }
 
 const firstActivated = 3 // SD_LISTEN_FDS_START

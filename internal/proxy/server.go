@@ -22,7 +22,10 @@ type Server struct {
 	Listeners []net.Listener // of the clients; Run closes them
 	Control   string         // path of the control socket; its directory exists
 	Group     uint32         // gid whose members may use it; NoGroup for none
-	Ready     func()         // called when everything listens; may be nil
+	// MaxClients bounds the clients' connections that are open at once; zero means a
+	// third of the descriptors that the process may have.
+	MaxClients int
+	Ready      func() // called when everything listens; may be nil
 }
 
 // Limits against slow and large clients.
@@ -64,8 +67,16 @@ func (s *Server) Run(ctx context.Context) error {
 			return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 		})
 	}
+	most := s.MaxClients
+	if most <= 0 {
+		most = clientLimit()
+	}
+	room := make(slots, most)
+	var fronts []net.Listener
 	for _, l := range s.Listeners {
-		serve(clients, l)
+		front := room.limit(l)
+		fronts = append(fronts, front)
+		serve(clients, front)
 	}
 	serve(steering, control)
 	g.Go(func() error { p.keep(run); return nil })
@@ -75,7 +86,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	<-run.Done()
 	p.log.Info("leaving", "open_connections", open.count())
-	for _, l := range s.Listeners {
+	for _, l := range fronts {
 		_ = l.Close() // no new connections; those that are there go on
 	}
 	p.leave()

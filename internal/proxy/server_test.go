@@ -154,6 +154,37 @@ func TestTwoMayShareAPortOnlyWhenBothSaySo(t *testing.T) {
 	}
 }
 
+func TestAFloodOfClientsWaitsAndTheProxyCanBeSteered(t *testing.T) {
+	f := startProxy(t, reopen(t, t.TempDir()), 3)
+	f.put("shop", config(1, release.Blue, blue(socketTarget(t, "one"))))
+	var flood []net.Conn
+	for range 2 {
+		c := f.dial()
+		if _, err := io.WriteString(c, "GET /none"); err != nil {
+			t.Fatal(err)
+		}
+		flood = append(flood, c)
+	}
+	c, _ := f.socket("/", "one") // an upgraded connection keeps its slot
+	flood = append(flood, c)
+	waits := f.async("/")
+	select {
+	case got := <-waits:
+		t.Errorf("a fourth connection is served: %s", got)
+	case <-time.After(100 * time.Millisecond):
+	}
+	f.put("shop", config(2, release.Blue, blue(target(t, says("two")))))
+	for i, c := range flood { // each gives a slot back, the upgraded one too; who comes next keeps it
+		if i > 0 {
+			waits = f.async("/")
+		}
+		c.Close()
+		if got := <-waits; got != "200 two" {
+			t.Errorf("after one has left: %s", got)
+		}
+	}
+}
+
 // pipes is a listener of connections in memory, for a clock of the test's own.
 type pipes struct {
 	conns chan net.Conn
@@ -250,7 +281,7 @@ func TestUnreachableTargetsAreReportedAndServedAllTheSame(t *testing.T) {
 	other.Routes[0].Host = "b.test"
 	mustPut(t, p, "blog", other)
 
-	f := startProxy(t, reopen(t, dir))
+	f := startProxy(t, reopen(t, dir), 0)
 	eventually(t, "an alarm", func() bool {
 		all, _ := f.Proxy.events.after(0)
 		return len(all) == 1 && all[0].Kind == EventAlarm && all[0].App == "shop" && strings.Contains(all[0].Text, late)

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/tealops/teal/internal/release"
@@ -14,12 +15,40 @@ import (
 type addresses struct {
 	prefix netip.Prefix
 
-	mu   sync.Mutex // guards used
+	mu   sync.Mutex // guards the rest
 	used map[netip.Addr]string
+	seen map[string][]netip.Addr // by app: of every container on the engine, whatever the journal knows
 }
 
 func newAddresses(prefix netip.Prefix) *addresses {
-	return &addresses{prefix: prefix.Masked(), used: map[netip.Addr]string{}}
+	return &addresses{prefix: prefix.Masked(), used: map[netip.Addr]string{}, seen: map[string][]netip.Addr{}}
+}
+
+// observed notes the addresses that an app's containers have on the engine: one that
+// the journal does not know must not be given again.
+func (a *addresses) observed(app string, containers []rollout.Container) {
+	var all []netip.Addr
+	for _, c := range containers {
+		if c.Address.IsValid() {
+			all = append(all, c.Address)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen[app] = all
+}
+
+// taken reports whether an address may not be given; a.mu is held.
+func (a *addresses) taken(ip netip.Addr) bool {
+	if a.used[ip] != "" {
+		return true
+	}
+	for _, all := range a.seen {
+		if slices.Contains(all, ip) {
+			return true
+		}
+	}
+	return false
 }
 
 // hold replaces what an app holds by the addresses of its state.
@@ -53,7 +82,7 @@ func (a *addresses) give(app string, rel *release.Release, have map[string]netip
 				out[key] = ip
 				continue
 			}
-			for a.used[next] != "" {
+			for a.taken(next) {
 				next = next.Next()
 			}
 			if !a.prefix.Contains(next) || !a.prefix.Contains(next.Next()) {

@@ -99,7 +99,7 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	}
 	p, err := d.parse(app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(app)) })
 	if err != nil {
-		return rollout.Want{Unknown: release.ManifestInvalid, Detail: err.Error(), Commit: commit.ID()}
+		return rollout.Want{Unknown: release.DirectoryUnreadable, Detail: err.Error(), Commit: commit.ID()}
 	}
 	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Commit: commit.ID()}
 	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now)
@@ -196,7 +196,12 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 		return nil, fmt.Errorf("read the release directory of %s: %w", app, err)
 	}
 	p = &parsed{}
-	if p.digest, err = release.DigestOf(dir); err != nil {
+	p.digest, err = release.DigestOf(dir)
+	var unread *fs.PathError
+	if errors.As(err, &unread) { // not what the bytes say: they could not be read this time
+		return nil, fmt.Errorf("read the release directory of %s: %w", app, err)
+	}
+	if err != nil {
 		// Not a digest, so nothing can be approved; the problem is named as such.
 		p.problems = release.Problems{{File: d.dir(app), Code: release.ManifestInvalid, Message: err.Error()}}
 		sum := sha256.Sum256([]byte(key))
@@ -209,6 +214,9 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 		if err := p.resolve(d.Host); err != nil {
 			p.problems = release.Problems{{File: path.Join(d.dir(app), "release.yaml"), Code: release.ManifestInvalid, Message: err.Error()}}
 		}
+	}
+	if slices.ContainsFunc(p.problems, func(x release.Problem) bool { return x.Code == release.DirectoryUnreadable }) {
+		return p, nil // may read better the next time
 	}
 	d.Parsed.put(key, p)
 	return p, nil

@@ -424,8 +424,14 @@ func (l *loop) switchTo(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 	if err != nil {
 		return err
 	}
-	if err := l.Containers.SetRestart(ctx, l.app, e.Set.ID, e.Set.Routed, RestartAlways); err != nil {
-		if !e.Back { // going back must not wait for the engine
+	bound := ctx
+	if e.Back { // going back must not wait for an engine that hangs
+		var cancel context.CancelFunc
+		bound, cancel = context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+	}
+	if err := l.Containers.SetRestart(bound, l.app, e.Set.ID, e.Set.Routed, RestartAlways); err != nil {
+		if !e.Back {
 			return err
 		}
 		l.log.Warn("restart policy not set before the switch back", "set", e.Set.ID.Colour, "err", err)

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,6 +15,9 @@ import (
 
 // errCancelled is the cause of a context that the planner's Cancel ended.
 var errCancelled = errors.New("cancelled by the planner")
+
+// maxCare is how many failures in a row of one kind of upkeep may use the reserve.
+const maxCare = 3
 
 // idle is how long a loop with nothing to do sleeps before it looks for drift; events
 // wake it earlier.
@@ -33,6 +37,7 @@ type loop struct {
 	inFlight  *rollout.Effect
 	cancel    context.CancelCauseFunc
 	asked     bool             // cancellation was asked for
+	hung      bool             // the engine did not answer the last look in time
 	pending   *rollout.Outcome // an outcome the journal could not take yet
 	recording *sync.RWMutex    // of the Runner
 	meter     meter
@@ -173,7 +178,7 @@ func (l *loop) turn(ctx context.Context) (*rollout.Wait, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := l.write(rollout.Record{Kind: rollout.RecIntent, Intent: &e}, reserved(e)); err != nil {
+		if err := l.write(rollout.Record{Kind: rollout.RecIntent, Intent: &e}, l.reserved(e)); err != nil {
 			return nil, err
 		}
 		l.begin(ctx, e)
@@ -210,7 +215,7 @@ func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
 	if !ok {
 		return nil, &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.NotInRepository}
 	}
-	p, err := l.Desk.parse(l.app, "tree:"+tree, nil)
+	p, err := l.Desk.parse(l.app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(l.Desk.dir(l.app)) })
 	if err != nil {
 		return nil, err
 	}
@@ -221,10 +226,18 @@ func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
 }
 
 // reserved reports whether the effect's intent may use the journal's reserve: what
-// goes back, and the looks that going back is decided on.
-func reserved(e rollout.Effect) bool {
-	return e.Back || e.Kind == rollout.TakeSample || e.Kind == rollout.ProbeWarm
+// goes back, what has switched, and the looks that going back is decided on. Upkeep
+// that fails again and again may not use it up.
+func (l *loop) reserved(e rollout.Effect) bool {
+	if e.Deploy == "" && l.state.Care[e.Kind].Count > maxCare {
+		return false
+	}
+	return e.Back || l.crossed() || e.Kind == rollout.TakeSample || e.Kind == rollout.ProbeWarm
 }
+
+// crossed reports whether traffic may be on a release that has not ended its bake: it
+// must be able to finish or to go back, whatever the disk says.
+func (l *loop) crossed() bool { return l.state.Deploy != nil && l.state.Deploy.Crossed }
 
 func (l *loop) goingBack(r rollout.Record) bool {
 	switch {
@@ -235,7 +248,7 @@ func (l *loop) goingBack(r rollout.Record) bool {
 	case r.Begin != nil:
 		return r.Begin.Kind == rollout.KindRollback
 	}
-	return l.state.Deploy != nil && l.state.Deploy.Kind == rollout.KindRollback
+	return l.crossed() || l.state.Deploy != nil && l.state.Deploy.Kind == rollout.KindRollback
 }
 
 // write makes a record durable and then true.

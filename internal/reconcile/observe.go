@@ -11,31 +11,56 @@ import (
 	"github.com/tealops/teal/internal/rollout"
 )
 
-const observeTimeout = 10 * time.Second
+// How long a look may take. An engine that hangs must delay no flip: after one look
+// that it did not answer, the next ones are short.
+const (
+	engineTimeout = 5 * time.Second
+	hungTimeout   = time.Second
+	proxyTimeout  = 3 * time.Second
+)
 
-// observe looks at the world: the effect in flight, the engine, the proxy.
+// observe looks at the world: the effect in flight, the engine, the proxy. Neither of
+// the two waits for the other.
 func (l *loop) observe(ctx context.Context) rollout.Seen {
-	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
-	defer cancel()
 	seen := rollout.Seen{Running: l.inFlight, Cancelling: l.asked}
-	containers, err := l.Containers.Observe(ctx, l.app)
+	type looked struct {
+		view SwitchState
+		err  error
+	}
+	proxy := make(chan looked, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
+		defer cancel()
+		view, err := l.Switch.View(ctx, l.app)
+		proxy <- looked{view, err}
+	}()
+	bound := engineTimeout
+	if l.hung {
+		bound = hungTimeout
+	}
+	engine, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	containers, err := l.Containers.Observe(engine, l.app)
+	l.hung = err != nil && engine.Err() != nil
 	if err != nil {
 		seen.EngineDown = true
 		l.log.Debug("engine not observed", "err", err)
+	} else {
+		l.addr.observed(l.app, containers)
 	}
 	seen.Containers = containers
 	l.mu.Lock()
 	seen.Burst = l.burst
 	l.mu.Unlock()
-	view, err := l.Switch.View(ctx, l.app)
-	if err != nil {
-		l.log.Debug("proxy not observed", "err", err)
+	p := <-proxy
+	if p.err != nil {
+		l.log.Debug("proxy not observed", "err", p.err)
 		return seen
 	}
-	seen.Switch = rollout.SwitchView{Reachable: true, Known: view.Known, Generation: view.Config.Generation, Live: view.Config.Live}
-	if l.state.Live != nil && view.Known {
-		seen.Switch.Matches = l.matches(view.Config)
-		seen.Baseline = l.meter.share(l.state.Live.ID.Colour, view.Traffic[l.state.Live.ID.Colour], time.Now())
+	seen.Switch = rollout.SwitchView{Reachable: true, Known: p.view.Known, Generation: p.view.Config.Generation, Live: p.view.Config.Live}
+	if l.state.Live != nil && p.view.Known {
+		seen.Switch.Matches = l.matches(p.view.Config)
+		seen.Baseline = l.meter.share(l.state.Live.ID.Colour, p.view.Traffic[l.state.Live.ID.Colour], time.Now())
 	}
 	return seen
 }

@@ -29,6 +29,11 @@ type Edges struct {
 	Desk       *Desk
 	Edge       netip.Prefix
 	Log        *slog.Logger
+	// Ready is closed when the engine was seen once: apps that the journal does not know
+	// begin only then. Nil: at once. Lost says of such an app that its containers run
+	// although the journal does not know it; it begins nothing.
+	Ready <-chan struct{}
+	Lost  func(app string) bool
 	// Changed is told of every record, after it is durable.
 	Changed func(app string)
 }
@@ -81,6 +86,13 @@ func (r *Runner) Run(ctx context.Context) error {
 // discover starts a loop for each app that appears in the repository, and wakes all
 // when the repository or the fleet changes.
 func (r *Runner) discover(ctx context.Context) error {
+	if r.edges.Ready != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.edges.Ready:
+		}
+	}
 	for {
 		fleet := r.edges.Fleet.Changed()
 		if commit, code, _ := r.edges.Desk.Repo.Desired(); code == "" {
@@ -89,7 +101,9 @@ func (r *Runner) discover(ctx context.Context) error {
 				r.edges.Log.Warn("list apps", "err", err)
 			}
 			for _, app := range apps {
-				r.add(app, rollout.State{})
+				if r.edges.Lost == nil || !r.edges.Lost(app) {
+					r.add(app, rollout.State{})
+				}
 			}
 		}
 		r.Wake("")

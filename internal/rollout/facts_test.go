@@ -290,6 +290,22 @@ func TestAnOrderIsHeardWhileAnEffectRuns(t *testing.T) {
 	}
 }
 
+// A rollback target that is tried again and removed keeps no address.
+func TestARemovedSetHoldsNoAddress(t *testing.T) {
+	w := scripted(t).liveZero()
+	w.push(1, true)
+	w.calm()
+	w.order(OrderRollback, "")
+	w.calm()
+	w.order(OrderResume, "")
+	w.until(Checking, nil)
+	w.play(map[EffectKind]Result{Check: Bad}, nil)
+	w.atRest()
+	if old := w.state.Old; len(old) != 1 || old[0].Version != "v1.1.0" || len(old[0].Addresses) > 0 {
+		t.Errorf("rollback targets %+v", old)
+	}
+}
+
 func TestHoldsAreNeverLowered(t *testing.T) {
 	s := State{Hold: &Hold{Why: release.BakeBurst, Sequence: 9}, Deploy: &Deployment{Kind: KindRebake, To: wantN(1, true).Set}}
 	s = s.Apply(Record{Settle: &Settle{Phase: Held, Hold: &Hold{Why: release.Inconclusive, Sequence: 2}}}, t0)

@@ -122,7 +122,10 @@ func goldenLife(t *testing.T) *world {
 	w.order(OrderRollback, digestN(5)) // stays where it is, held
 	w.calm()
 	w.kill(w.live, "worker")
-	w.calm()
+	w.turn(func(Effect) Result { return Retryable })
+	w.turn(func(Effect) Result { return OK })
+	w.kill(w.live, "backend")
+	w.later(time.Second).calm()
 	w.push(7, true)
 	w.until(Baking, nil)
 	return w

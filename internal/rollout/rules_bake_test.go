@@ -10,6 +10,14 @@ import (
 // The watch after the switch.
 func bakeRules() []rule {
 	return []rule{
+		{name: "an unproven release is watched again when the newer one is held off, and nothing cuts that short", given: func(w *world) {
+			bakingOne(w)
+			w.push(2, true)
+			w.until(Preparing, nil)
+		}, fail: map[EffectKind]Result{Prepare: NeedsPerson},
+			want: slices.Concat([]string{"retire blue", "prepare blue", "→ reverting: step_failed", "drop blue", "ends held: step_failed", "begins rebake of v1.1.0 in green"},
+				baked(release.Green),
+				[]string{"retire blue", "ends live: unproven_by_traffic", "waits: step_failed"})},
 		{name: "a newer release in a bake with a failed sample goes back first", given: func(w *world) {
 			bakingOne(w)
 			samples(w, RuleSample{Rule: "probe:backend", Result: Fail})

@@ -57,6 +57,9 @@ func TestWaitingForPeopleIsNoLackOfProgress(t *testing.T) {
 	w.turn(func(Effect) Result { return OK })
 	w.later(3 * time.Hour).fleet.Frozen = nil
 	w.until(Baking, nil)
+	if n := w.state.Deploy.Attempts; n > 0 {
+		t.Errorf("it was dropped %d times on the way", n)
+	}
 }
 
 func TestProgressDeadline(t *testing.T) {
@@ -142,6 +145,14 @@ func TestASwitchWithoutAnswerGoesBack(t *testing.T) {
 	if !w.state.Settled() || !w.state.doubts(green) || w.running[green]["backend"] != Running {
 		t.Errorf("in %s, doubtful %v, green %v", w.state.Phase(), w.state.Doubtful, w.running[green])
 	}
+	for range 5 { // the clean-up spares it too
+		if wait := w.turn(func(Effect) Result { return OK }); wait != nil {
+			w.now = w.now.Add(time.Minute)
+		}
+	}
+	if w.running[green]["backend"] != Running {
+		t.Errorf("the clean-up stopped what may have the traffic: %v", w.running[green])
+	}
 	// Nor does a newer release take its place.
 	w.push(2, true)
 	w.until(Preparing, nil)
@@ -173,6 +184,26 @@ func TestAFirstSwitchIsTriedForAsLongAsItTakes(t *testing.T) {
 		t.Errorf("then %+v", wait)
 	}
 	w.atRest()
+}
+
+// The proxy took the first switch, the agent never learned of it, and now a person is
+// needed: what may serve stays.
+func TestAFirstReleaseThatMayServeStays(t *testing.T) {
+	w := scripted(t)
+	w.push(0, true)
+	w.until(Switching, nil)
+	w.interrupt, w.interruptDone = func(Effect) bool { return true }, true
+	w.turn(nil)
+	w.interrupt = nil
+	w.turn(func(Effect) Result { return NeedsPerson })
+	if wait := w.calm(); wait.Why != release.NoProven {
+		t.Errorf("waits %+v", wait)
+	}
+	w.hurt = true // its worker was never handed over and is put back
+	w.atRest()
+	if !w.state.Live.is(w.live) || w.running[w.live]["backend"] != Running {
+		t.Errorf("live %+v, containers %v", w.state.Live, w.running)
+	}
 }
 
 func TestARollbacksSwitchIsTriedForAsLongAsItTakes(t *testing.T) {

@@ -35,7 +35,7 @@ func (w *World) Start(policy *trust.Policy, log *slog.Logger) (*Agent, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Agent{world: w, cancel: cancel, ended: make(chan struct{})}
 	states := w.Replayed()
-	local, err := fleet.OpenLocal("h1", fleetStore{a})
+	local, err := fleet.OpenLocal("h1", fleetStore{a}, 0)
 	if err != nil {
 		cancel()
 		return nil, err

@@ -183,21 +183,34 @@ func (e *Engine) Enter(name string, args ...string) (string, []string) {
 }
 
 // inside calls f on a thread that is in the namespace. A socket made by f stays there.
+// The thread comes back: ending it would end the processes it has started (Pdeathsig).
 func (e *Engine) inside(f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		fd, err := unix.Open(e.netns(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			unix.Close(fd)
-		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
+	go func() { done <- e.enter(f) }()
 	return <-done
+}
+
+func (e *Engine) enter(f func() error) error {
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(home)
+	there, err := unix.Open(e.netns(), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(there)
+	if err := unix.Setns(there, unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	err = f()
+	if herr := unix.Setns(home, unix.CLONE_NEWNET); herr != nil {
+		return errors.Join(err, herr) // still locked: nobody gets this thread
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // Dial connects to an address inside the namespace.
