@@ -162,6 +162,12 @@ func (a *agent) never() []string {
 	if socket, ok := unixPath(a.config.Engine.Host); ok {
 		paths = append(paths, socket)
 	}
+	r := a.config.Repository
+	for _, p := range []string{a.config.file, r.TokenFile, r.UsernameFile, r.PasswordFile, r.CAFile, a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
+		if p != "" {
+			paths = append(paths, p)
+		}
+	}
 	return paths
 }
 
@@ -263,6 +269,11 @@ func (a *agent) look(ctx context.Context) error {
 func (a *agent) ready(ctx context.Context) error {
 	if err := a.engine.Check(ctx); err != nil {
 		return err
+	}
+	if space, err := a.engine.Space(ctx); err != nil {
+		return err
+	} else if space.DataRoot != "" {
+		a.desk.Forbid(space.DataRoot)
 	}
 	a.findPlaces(ctx)
 	if err := a.engine.EnsureEdge(ctx); err != nil {

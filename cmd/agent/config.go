@@ -35,6 +35,8 @@ type Config struct {
 	Groups      GroupsConfig      `yaml:"groups"`
 	Reserves    ReservesConfig    `yaml:"reserves"`
 	Labels      map[string]string `yaml:"labels"` // of the host; placement reads them
+
+	file string // this file
 }
 
 // RepositoryConfig says where the manifests are.
@@ -134,6 +136,7 @@ func loadConfig(file string, env func(string) string) (Config, error) {
 			*o.to = v
 		}
 	}
+	c.file = file
 	if c.Reserves.Dir == "" {
 		c.Reserves.Dir = c.State
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -298,8 +299,14 @@ func statementOf(w wanted, valid time.Duration, confirmed map[string]*string) (t
 		if err != nil {
 			return s, nil, false, fmt.Errorf("the statement in the repository is not usable: %w; remove %s and approve again", err, dir)
 		}
-		if s.Digest != w.rel.Digest || s.RepoID != w.repoID {
-			return s, nil, false, fmt.Errorf("the statement in %s is of another release or repository", dir)
+		// Whoever pushes can put any statement there: it must say what is signed here, word
+		// for word, or it would be carried to where it does.
+		want, err := trust.NewStatement(w.rel, w.repoID, s.IssuedAt, s.ExpiresAt, s.Checklist)
+		if err != nil || !reflect.DeepEqual(s, want) {
+			return s, nil, false, fmt.Errorf("the statement in %s is not of this release in this environment and repository; remove it and approve again", dir)
+		}
+		if s.IssuedAt.After(time.Now().Add(5 * time.Minute)) {
+			return s, nil, false, fmt.Errorf("the statement in %s says that it was issued at %s, which is to come; remove it and approve again", dir, s.IssuedAt.Format(time.RFC3339))
 		}
 		if time.Now().After(s.ExpiresAt) {
 			return s, nil, false, fmt.Errorf("the statement expired at %s; remove %s and approve again", s.ExpiresAt.Format(time.RFC3339), dir)
@@ -332,6 +339,7 @@ func approvalText(w wanted, s trust.Statement, signer ssh.Signer) string {
 	}{{"tests", s.Checklist.Tests}, {"scans", s.Checklist.Scans}, {"staging", s.Checklist.Staging}, {"migrations", s.Checklist.Migrations}, {"rollback", s.Checklist.Rollback}} {
 		fmt.Fprintf(&b, "  %-11s %s %s\n", item.name, item.check.State, trust.Escape(item.check.Note))
 	}
+	fmt.Fprintf(&b, "  prepared by %s\n  issued      %s\n", trust.Escape(s.PreparedBy), s.IssuedAt.Format(time.RFC3339))
 	fmt.Fprintf(&b, "  expires     %s\n  signing as  %s\n", s.ExpiresAt.Format(time.RFC3339), ssh.FingerprintSHA256(signer.PublicKey()))
 	return b.String()
 }
@@ -344,19 +352,26 @@ func (t *tool) writeApproval(ctx context.Context, repo string, w wanted, raw, si
 	}
 	top = strings.TrimSpace(top)
 	rel := trust.ApprovalDir(w.rel.Environment, w.rel.App, w.rel.Digest)
-	dir := filepath.Join(top, filepath.FromSlash(rel))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	// The clone's links were made by whoever could push: nothing is written through them.
+	tree, err := os.OpenRoot(top)
+	if err != nil {
 		return err
 	}
-	statement := filepath.Join(dir, trust.StatementFile)
-	if have, err := os.ReadFile(statement); err == nil && !bytes.Equal(have, raw) && !fresh {
+	defer tree.Close()
+	if err := tree.MkdirAll(rel, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", rel, err)
+	}
+	statement := path.Join(rel, trust.StatementFile)
+	if have, err := tree.ReadFile(statement); err == nil && !bytes.Equal(have, raw) && !fresh {
 		return fmt.Errorf("%s differs from the committed one; restore it with git checkout and approve again", statement)
 	}
-	if err := os.WriteFile(statement, raw, 0o644); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".sig"), sig, 0o644); err != nil {
-		return err
+	for file, data := range map[string][]byte{statement: raw, path.Join(rel, name+".sig"): sig} {
+		if info, err := tree.Lstat(file); err == nil && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a plain file; remove it and approve again", file)
+		}
+		if err := tree.WriteFile(file, data, 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", file, err)
+		}
 	}
 	fmt.Fprintf(t.err, "wrote %s and %s.sig\n", path.Join(rel, trust.StatementFile), path.Join(rel, name))
 	if !push {
@@ -377,7 +392,7 @@ func (t *tool) writeApproval(ctx context.Context, repo string, w wanted, raw, si
 		if _, rerr := git(ctx, top, "pull", "-q", "--rebase"); rerr != nil {
 			return fmt.Errorf("push: %w; and rebase: %w", err, rerr)
 		}
-		if have, rerr := os.ReadFile(statement); rerr != nil || !bytes.Equal(have, raw) {
+		if have, rerr := tree.ReadFile(statement); rerr != nil || !bytes.Equal(have, raw) {
 			return errors.New("another approver's statement arrived first; run approve again to sign that one")
 		}
 		time.Sleep(time.Duration(try+1) * 100 * time.Millisecond)

@@ -126,6 +126,9 @@ func (e *Engine) judge(have container.InspectResponse, want release.ContainerSpe
 	if err := e.ours("container", want.Name, have.Config.Labels); err != nil {
 		return false, err
 	}
+	if app := have.Config.Labels[release.LabelApp]; app != want.Labels[release.LabelApp] {
+		return false, hold(release.NameTaken, "use container "+want.Name, told("it belongs to the app %s", clip(escape(app), 64)))
+	}
 	if sameSpec(have.Config.Labels, want) && have.State.Status != container.StateDead && have.State.Status != container.StateRemoving {
 		return true, nil
 	}

@@ -14,6 +14,7 @@
 //     container (made, but not on all its networks) is completed.
 //   - Creating a set touches nothing that runs; a running container of the same name
 //     with another specification is object_in_use.
+//   - Only what was made from the specification at hand is started.
 //   - An image counts as present only when the engine's own list of repository
 //     digests holds the digest that was asked for.
 //   - Every request to the engine has a deadline, every log tail and error text a

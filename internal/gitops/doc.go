@@ -24,6 +24,9 @@
 // each fetch and keeps every object in memory. Here the commits and trees that the
 // clone lacks are walked and written to one pack, an object at a time (copy.go).
 //
+// Shelf, beside the Repo and independent of it, keeps the release directories that were
+// accepted: what going back reads when there is no repository.
+//
 // Open starts nothing. Run polls until its context ends; Sync, Adopt, Head, Status
 // and every Snapshot may be used from any goroutine, with Run or without it.
 //

@@ -74,6 +74,7 @@ func (e *noAnswer) Error() string { return e.text }
 var (
 	errMethod      = &noAnswer{http.StatusMethodNotAllowed, "this method is not passed on", ""}
 	errLong        = &noAnswer{http.StatusRequestURITooLong, "the path is too long", ""}
+	errHost        = &noAnswer{http.StatusBadRequest, "the Host header is not a host with a port", ""}
 	errNoRoute     = &noAnswer{http.StatusNotFound, "no app has this host and path", ""}
 	errIncomplete  = &noAnswer{http.StatusServiceUnavailable, "the proxy does not know all of its apps yet", retrySoon}
 	errMaintenance = &noAnswer{http.StatusServiceUnavailable, "down for maintenance", retryPage}
@@ -83,7 +84,10 @@ var (
 
 // choose gives the request to the generation that serves now, and counts it in there.
 func (p *Proxy) choose(r *http.Request, id string) (*flight, error) {
-	host := hostOf(r.Host)
+	host, ok := hostOf(r.Host)
+	if !ok {
+		return nil, errHost
+	}
 	var until *time.Timer // set while the request is held
 	for {
 		t := p.table.Load()

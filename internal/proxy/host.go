@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 )
 
@@ -22,15 +23,38 @@ func lower(s string) string {
 	return s
 }
 
-// hostOf is the name in a Host header: without port and final dot, in lower case.
-func hostOf(header string) string {
-	host := header
+// hostOf is the name in a Host header: without port and final dot, in lower case. What
+// stands behind the colon must be a port: apps split the header in other ways, and the
+// rest of it reaches them. ok is false when it is not.
+func hostOf(header string) (host string, ok bool) {
+	host = header
 	if strings.IndexByte(header, ':') >= 0 {
-		if h, _, err := net.SplitHostPort(header); err == nil {
-			host = h
+		h, port, err := net.SplitHostPort(header)
+		if err != nil || !validPort(port) {
+			return "", false
 		}
+		if header[0] == '[' {
+			if a, err := netip.ParseAddr(h); err != nil || !a.Is6() {
+				return "", false
+			}
+		}
+		host = h
 	}
-	return lower(strings.TrimSuffix(host, "."))
+	return lower(strings.TrimSuffix(host, ".")), true
+}
+
+func validPort(s string) bool {
+	if len(s) > 5 {
+		return false
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+		n = 10*n + int(s[i]-'0')
+	}
+	return n <= 65535
 }
 
 // validHost is a name or an address as a route claims it: letters, digits and inner

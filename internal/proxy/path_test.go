@@ -234,8 +234,13 @@ func TestHostForms(t *testing.T) {
 		"a.test": "a.test", "A.Test": "a.test", "a.test:8080": "a.test", "a.test.": "a.test", "a.test.:80": "a.test",
 		"[::1]:80": "::1", "": "", "a.test:": "a.test", "KELVIN.test": "kelvin.test", "\u212aelvin.test": "\u212aelvin.test",
 	} {
-		if got := hostOf(header); got != want {
-			t.Errorf("%q is the host %q, want %q", header, got, want)
+		if got, ok := hostOf(header); got != want || !ok {
+			t.Errorf("%q is the host %q (%v), want %q", header, got, ok, want)
+		}
+	}
+	for _, header := range []string{"a.test:80,evil.test", "a.test:99999", "a.test:8o", "[a.test]:80", "a.test:80:81", "::1", "a.test:-1", "[::1"} {
+		if got, ok := hostOf(header); ok {
+			t.Errorf("%q is taken for the host %q", header, got)
 		}
 	}
 	for host, want := range map[string]bool{"a.test": true, "127.0.0.1": true, "a": true, "": false, "A.test": false, "a..b": false, "-a": false,

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ type Desk struct {
 	// host and key may share it.
 	Parsed *Parsed
 
-	mu     sync.Mutex // guards proofs
+	mu     sync.Mutex // guards proofs and Never
 	proofs map[string]trust.Evidence
 }
 
@@ -57,8 +58,14 @@ func (c *Parsed) get(key string) *parsed {
 func (c *Parsed) put(key string, p *parsed) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.of == nil || len(c.of) > maxParsed {
+	if c.of == nil {
 		c.of = map[string]*parsed{}
+	}
+	for old := range c.of { // any of them: it is parsed again when it is needed
+		if len(c.of) < maxParsed {
+			break
+		}
+		delete(c.of, old)
 	}
 	c.of[key] = p
 }
@@ -83,6 +90,21 @@ type parsed struct {
 	target   release.Target
 	specs    []release.SetSpec
 	shared   map[string]string
+}
+
+// Forbid adds a host path that no policy can allow.
+func (d *Desk) Forbid(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Contains(d.Never, path) {
+		d.Never = append(slices.Clone(d.Never), path)
+	}
+}
+
+func (d *Desk) never() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.Never
 }
 
 func (d *Desk) dir(app string) string { return path.Join("environments", d.Env, app) }
@@ -139,12 +161,19 @@ func (d *Desk) taken(commit Commit, app string, rel *release.Release) string {
 			}
 		}
 		for _, r := range rel.Routes() {
-			if key := r.Host + r.Path; theirs[key] || wanted[key] && !mine[key] {
+			if key := r.Host + r.Path; theirs[key] || wanted[key] && !mine[key] && d.mayClaim(other, r.Host) {
 				return fmt.Sprintf("route %s of service %s belongs to app %s", key, r.Service, other)
 			}
 		}
 	}
 	return ""
+}
+
+// mayClaim reports whether the policy gives an app a host: a wish that would be refused
+// keeps nobody from a route.
+func (d *Desk) mayClaim(app, host string) bool {
+	policy, _, _ := d.Policy()
+	return policy != nil && slices.Contains(policy.HostAccess[app].Routes, host)
 }
 
 // routes are the routes of a stored release, host and path as one word.
@@ -186,6 +215,7 @@ func (d *Desk) stored(app string, digest release.Digest) (*parsed, error) {
 }
 
 func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, error) {
+	accepted := strings.HasPrefix(key, "shelf:") // once, so that a problem now is a fault of the disk
 	key = app + "/" + key
 	p := d.Parsed.get(key)
 	if p != nil {
@@ -215,7 +245,7 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 			p.problems = release.Problems{{File: path.Join(d.dir(app), "release.yaml"), Code: release.ManifestInvalid, Message: err.Error()}}
 		}
 	}
-	if slices.ContainsFunc(p.problems, func(x release.Problem) bool { return x.Code == release.DirectoryUnreadable }) {
+	if len(p.problems) > 0 && (accepted || slices.ContainsFunc(p.problems, func(x release.Problem) bool { return x.Code == release.DirectoryUnreadable })) {
 		return p, nil // may read better the next time
 	}
 	d.Parsed.put(key, p)
@@ -293,7 +323,7 @@ func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time) (
 		return refuse(code, detail), commit
 	}
 	return trust.Evaluate(trust.Input{
-		Policy: policy, Release: p.rel, Sets: p.specs, Evidence: evidence, Never: d.Never, Edge: d.Host.EdgeNetwork, Now: now,
+		Policy: policy, Release: p.rel, Sets: p.specs, Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
 		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At},
 	}), commit
 }

@@ -38,6 +38,9 @@ type Edges struct {
 	Changed func(app string)
 }
 
+// maxApps bounds the apps of one host.
+const maxApps = 200
+
 // Runner runs one loop per app.
 type Runner struct {
 	// recording is held shared while a record becomes durable and then true, and whole
@@ -99,6 +102,10 @@ func (r *Runner) discover(ctx context.Context) error {
 			apps, err := commit.Apps(r.edges.Desk.Env)
 			if err != nil {
 				r.edges.Log.Warn("list apps", "err", err)
+			}
+			if len(apps) > maxApps {
+				r.edges.Log.Error("too many apps in the repository; the rest is not looked at", "apps", len(apps), "most", maxApps)
+				apps = apps[:maxApps]
 			}
 			for _, app := range apps {
 				if r.edges.Lost == nil || !r.edges.Lost(app) {

@@ -49,6 +49,7 @@ func (p plan) container(s Service, n int) (ContainerSpec, error) {
 	if spec.Endpoints, err = p.endpoints(s, n); err != nil {
 		return spec, err
 	}
+	p.noRawSockets(&spec)
 	sum, err := specSum(spec)
 	if err != nil {
 		return spec, err
@@ -57,6 +58,22 @@ func (p plan) container(s Service, n int) (ContainerSpec, error) {
 	// Compose lists only what carries it.
 	spec.Labels["com.docker.compose.config-hash"] = sum
 	return spec, nil
+}
+
+// noRawSockets takes NET_RAW, which the engine gives by default, from a container that
+// shares a network with others: with raw frames it could answer ARP for their
+// addresses and get their traffic. cap_add, which host access judges, gives it back.
+func (p plan) noRawSockets(spec *ContainerSpec) {
+	raw := func(c string) bool {
+		c = strings.TrimPrefix(strings.ToUpper(c), "CAP_")
+		return c == "NET_RAW" || c == "ALL"
+	}
+	others := slices.ContainsFunc(spec.Endpoints, func(e Endpoint) bool {
+		return !strings.HasPrefix(e.Network, p.base()+"_") && !strings.HasPrefix(e.Network, p.base()+"-blue_") && !strings.HasPrefix(e.Network, p.base()+"-green_")
+	})
+	if others && !slices.ContainsFunc(spec.CapAdd, raw) && !slices.ContainsFunc(spec.CapDrop, raw) {
+		spec.CapDrop = append(spec.CapDrop, "NET_RAW")
+	}
 }
 
 func env(m composetypes.MappingWithEquals) []string {

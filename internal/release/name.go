@@ -50,6 +50,6 @@ var hints = map[*regexp.Regexp]string{
 	labelName: "write it without spaces and =", option: lettersNext, sysctl: "write one such as net.core.somaxconn", ulimit: "write one such as nofile",
 	signalForm: "write one such as SIGTERM or 15", hostLabel: lettersNext, hostValue: "write host.name, or label. and the name of a label",
 	waveForm: "write one such as 1 or 50%", routePath: pathNext, requestPath: "write one such as /health/, with escaped what is not ASCII",
-	versionForm: "write it without spaces", personForm: "write a name or an address without spaces", repoForm: "write its address without spaces",
+	versionForm: "write letters, digits, dot, dash, plus, tilde and underscore", personForm: "write a name or an address without spaces", repoForm: "write its address without spaces",
 	linkForm: "write http://… or https://…", linkName: "use letters, digits, spaces, dot, dash and underscore",
 }

@@ -85,6 +85,9 @@ func (p *parser) serviceTeal(at string, d *draft) {
 		"singleton": notYet(flag),
 		"placement": notYet(dict(hostLabel, "the label of a host", text)),
 	}.read(&p.reader, at, f.value)
+	if h := d.node.field("hostname"); h != nil && f.value.get("route") != nil {
+		p.fail(ComposeNotCarried, h.line, "remove it: on the network that the proxy reaches it by, it would be a name for every app", "services.%s.hostname belongs to no service with a route", d.Name)
+	}
 	if d.Shared {
 		d.shared = f.value.field("shared").line
 	}

@@ -15,7 +15,7 @@ import (
 const maxSequence = 1<<53 - 1 // what every reader of JSON can hold
 
 var (
-	versionForm  = regexp.MustCompile(`^[[:graph:]]{1,128}$`)
+	versionForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}$`)
 	personForm   = regexp.MustCompile(`^[[:graph:]]{1,255}$`)
 	linkName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$`)
 	linkForm     = regexp.MustCompile(`^https?://[[:graph:]]{1,1000}$`)

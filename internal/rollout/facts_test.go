@@ -133,6 +133,24 @@ func TestSamplesThatCouldNotBeTaken(t *testing.T) {
 	}
 }
 
+func TestWhatTheOldColourAnswers(t *testing.T) {
+	asked := Tally{Failed: 2, Suspect: release.BakeErrorRate, SuspectDetail: "d", BurstSeen: 3}
+	calm := t0.Add(time.Minute)
+	stands := asked
+	stands.BurstSeen = 8
+	for r, want := range map[Result]Tally{
+		Bad: {SharedCause: 1, SharedUntil: calm, BurstSeen: 8}, // it fails too
+		OK:  stands, Retryable: stands, NeedsPerson: stands,    // the suspicion stands
+		Interrupted: asked, Cancelled: asked, // it is asked again
+	} {
+		got := asked
+		got.answer(Outcome{Kind: ProbeWarm, Result: r}, 8, calm)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", r, diff)
+		}
+	}
+}
+
 func TestErrorRate(t *testing.T) {
 	rules := release.Bake{ErrorRate: 0.01, MinRequests: 20}
 	for _, c := range []struct {

@@ -182,6 +182,9 @@ func (j *hostJudge) container(c release.ContainerSpec, set release.SetSpec, own 
 			j.deny(who, "sysctl "+name, "sysctls: ["+quoted(name)+"]")
 		}
 	}
+	if c.Hostname != "" && slices.ContainsFunc(c.Endpoints, func(e release.Endpoint) bool { return !own.network(e.Network) }) {
+		j.forbid(who, "hostname "+c.Hostname, "on a network of others it would be a name for them too")
+	}
 	j.namespace(who, "pid", c.PidMode)
 	j.namespace(who, "ipc", c.IpcMode, "none", "private", "shareable")
 	j.namespace(who, "uts", c.UTSMode)
