@@ -62,7 +62,7 @@ type Limits struct {
 	Below   int   // entries anywhere below a directory given to Sub; default 100,000
 	Depth   int   // path elements below a directory given to Sub; default 16
 	Pack    int64 // bytes of one download; default 256 MiB
-	Object  int64 // inflated bytes of any object in the repository; default 8 MiB
+	Object  int64 // inflated bytes of any object in the repository; default 32 MiB
 	Objects int   // objects of one download; default 1,000,000
 }
 
@@ -72,7 +72,7 @@ func (l Limits) orDefault() Limits {
 	set(&l.Below, 100_000)
 	set(&l.Depth, 16)
 	set(&l.Pack, 256<<20)
-	set(&l.Object, 8<<20)
+	set(&l.Object, 32<<20)
 	set(&l.Objects, 1_000_000)
 	return l
 }

@@ -17,7 +17,7 @@ import (
 // chainMax bounds the inflated bytes along one chain of deltas, and those of all
 // deltas that name their base by hash: go-git holds a chain in memory. Git's own
 // chains are at most 50 deltas long, over objects of a few kilobytes.
-const chainMax = 96 << 20
+const chainMax = 128 << 20
 
 // inflateFactor bounds what a whole pack inflates to, as a multiple of Limits.Pack.
 // Trees of a long history compress well: 10,000 commits to a directory of 5,000

@@ -278,6 +278,10 @@ func (p *parsed) resolve(host release.Host) error {
 	return nil
 }
 
+// defaultGrace is what a container gets between SIGTERM and SIGKILL when the manifest
+// does not say (release.ContainerSpec.StopGrace).
+const defaultGrace = 10 * time.Second
+
 // set is the release as the planner knows it, without colour.
 func (p *parsed) set(commit string) rollout.Set {
 	s := rollout.Set{ID: release.SetID{Target: p.target}, Commit: commit}
@@ -286,7 +290,7 @@ func (p *parsed) set(commit string) rollout.Set {
 	}
 	s.Version, s.Sequence, s.Content = p.rel.Version, p.rel.Sequence, p.rel.Content
 	s.Bake, s.Drain, s.Keep = p.rel.Bake, p.rel.Drain, p.rel.Keep
-	s.Crash = map[string]int{}
+	s.Crash, s.Grace = map[string]int{}, defaultGrace
 	for _, service := range p.rel.Services {
 		switch service.Class() {
 		case release.ClassRouted:
@@ -295,6 +299,9 @@ func (p *parsed) set(commit string) rollout.Set {
 			s.Workers = append(s.Workers, service.Name)
 		}
 		s.Crash[service.Name] = service.CrashLimit
+		if g := service.Config.StopGracePeriod; g != nil {
+			s.Grace = max(s.Grace, time.Duration(*g))
+		}
 	}
 	slices.Sort(s.Routed)
 	slices.Sort(s.Workers)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -45,12 +46,18 @@ func deadline(e rollout.Effect) time.Duration {
 	switch e.Kind {
 	case rollout.Prepare:
 		return 10 * time.Minute
-	case rollout.Start, rollout.HandStop, rollout.HandStart:
+	case rollout.HandStop:
+		grace := e.Set.Grace
+		if e.Other != nil {
+			grace = max(grace, e.Other.Grace)
+		}
+		return rollout.StartDeadline + grace
+	case rollout.Start, rollout.HandStart:
 		return rollout.StartDeadline
 	case rollout.Check:
 		return 5 * time.Minute // each probe has its own deadline; this bounds their sum
 	case rollout.Retire, rollout.Drop:
-		return time.Minute + e.Set.Drain.HTTP + e.Set.Drain.WebSocket
+		return time.Minute + e.Set.Drain.HTTP + e.Set.Drain.WebSocket + e.Set.Grace
 	case rollout.TakeSample:
 		return 30 * time.Second
 	case rollout.ProbeWarm:
@@ -230,7 +237,11 @@ func (l *loop) shelve(set rollout.Set) error {
 	}
 	verdict := l.lastVerdict()
 	if err := l.Shelf.Put(digest, dir, verdict); err != nil {
-		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.DiskFull, Detail: "store the release", Err: err}
+		code := release.EffectFailed
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			code = release.DiskFull
+		}
+		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: code, Detail: "store the release", Err: err}
 	}
 	return nil
 }
@@ -629,7 +640,7 @@ func (l *loop) retire(ctx context.Context, e rollout.Effect, o *rollout.Outcome)
 	if err == nil && view.Known && view.Config.Live == e.Set.ID.Colour && l.serves(view.Config, e.Set) {
 		return &rollout.EffectError{Fault: rollout.FaultHold, Code: release.Broken, Detail: "asked to stop the colour that gets the traffic"}
 	}
-	if err == nil && view.Known {
+	if err == nil && view.Known && view.Config.Live != e.Set.ID.Colour { // draining is by colour
 		if o.Cut, err = l.Switch.Drain(ctx, l.app, e.Set.ID.Colour, e.Set.Drain); err != nil {
 			l.log.Warn("drain not finished", "colour", e.Set.ID.Colour, "err", err)
 		}

@@ -44,8 +44,11 @@ func (s State) Apply(r Record, at time.Time) State {
 
 func (s *State) begin(d Deployment, at time.Time) {
 	d.Began, d.Since = at, at
-	if d.Phase == Preparing {
+	switch d.Phase {
+	case Preparing:
 		d.Moving = at
+	case Reverting: // no planner begins one so
+		d.Back = &Back{}
 	}
 	s.Serial++
 	s.Deploy = &d

@@ -30,7 +30,11 @@ func handover(in Input, now time.Time) Step {
 // rollback stays where it is and says so: it never flips.
 func hand(in Input, now time.Time, e Effect) Step {
 	d := in.Past.Deploy
-	late := now.Sub(d.Since) > HandoverDeadline
+	deadline := HandoverDeadline
+	if d.From != nil {
+		deadline += d.From.Grace
+	}
+	late := now.Sub(d.Since) > deadline
 	switch {
 	case !failing(d, e.Kind):
 		return act(in, e)
@@ -41,7 +45,7 @@ func hand(in Input, now time.Time, e Effect) Step {
 	case d.Last.Result != Retryable:
 		return broken(d)
 	case late:
-		return goBack(d, release.HandoverFailed, fmt.Sprintf("the services without route did not change over within %s: %s", HandoverDeadline, d.Last.Detail), false)
+		return goBack(d, release.HandoverFailed, fmt.Sprintf("the services without route did not change over within %s: %s", deadline, d.Last.Detail), false)
 	}
 	return retrying(in, now, e)
 }

@@ -151,6 +151,11 @@ func TestApplyIsTotal(t *testing.T) {
 		Record{Kind: RecEnter, Enter: &Enter{Phase: "unknown"}}, Record{Kind: RecSettle, Settle: &Settle{Phase: "unknown"}},
 		Record{Kind: RecBegin, Begin: &Deployment{}}, Record{Kind: RecIntent, Intent: &Effect{}}, Record{Kind: RecOutcome, Outcome: &Outcome{}},
 		Record{Kind: RecIntent, Intent: &Effect{Kind: "later", Set: Set{ID: release.SetID{Colour: "red"}}}})
+	for _, p := range append(Phases(), Live, "unknown") {
+		for _, k := range []Kind{KindRelease, KindRollback, KindRebake, "later"} {
+			pool = append(pool, Record{Kind: RecBegin, Begin: &Deployment{ID: "d-9", Kind: k, Phase: p, To: wantN(2, true).Set, Crossed: p == Baking}})
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.SampledFrom(states).Draw(t, "state")
 		at := t0

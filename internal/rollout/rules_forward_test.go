@@ -114,7 +114,7 @@ func forwardRules() []rule {
 			w.kill(w.live, "backend")
 			w.live = release.SetID{}
 		},
-			want: []string{"switch blue: proxy_drift", "restore blue: drift", "waits: approval_threshold"}},
+			want: []string{"restore blue: drift", "switch blue: proxy_drift", "waits: approval_threshold"}},
 		{name: "a newer release goes on although the live one flaps", given: func(w *world) {
 			w.liveZero()
 			for range FlapLimit {

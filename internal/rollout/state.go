@@ -102,6 +102,8 @@ type Set struct {
 	Bake  release.Bake   `json:"bake,omitzero"`
 	Drain release.Drain  `json:"drain,omitzero"`
 	Keep  int            `json:"keep,omitempty"`
+	// Grace is the longest time that one of its services gets between SIGTERM and SIGKILL.
+	Grace time.Duration `json:"grace,omitempty"`
 	// Commit and Evidence are the commits this set was accepted from.
 	Commit   string    `json:"commit,omitempty"`
 	Evidence string    `json:"evidence,omitempty"`

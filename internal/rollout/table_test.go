@@ -226,6 +226,10 @@ are effects and reason codes. This file is written by a test of package rollout 
 		}
 	}
 	golden(t, "table.golden", out.Bytes())
+	published, err := os.ReadFile("../../docs/states.md")
+	if err != nil || !bytes.Equal(published, out.Bytes()) {
+		t.Errorf("docs/states.md is not this table (%v); copy testdata/table.golden there", err)
+	}
 }
 
 // actsWithin plays on until the app stands elsewhere, and returns a fork for each kind

@@ -25,9 +25,31 @@ func upkeep(in Input, now time.Time) Step {
 	if in.Seen.EngineDown || now.Before(s.Care[Drop].Until) {
 		return nil
 	}
+	if orphan := unknown(in); orphan != nil {
+		return care(in, Effect{Kind: Drop, Set: *orphan, Why: release.CleanUp, Detail: "the journal does not know it"})
+	}
 	for _, g := range s.Garbage {
 		if (s.Deploy == nil || s.Deploy.To.ID != g.ID) && !s.doubts(g.ID) {
 			return care(in, Effect{Kind: Drop, Set: g, Why: release.CleanUp})
+		}
+	}
+	return nil
+}
+
+// unknown is a set on the engine that the journal does not know: what a lost or older
+// state left. It is removed once the proxy surely serves the live set.
+func unknown(in Input) *Set {
+	s := in.Past
+	if s.Live == nil || !in.Seen.Switch.Matches || !in.Seen.Switch.Reachable {
+		return nil
+	}
+	known := map[release.SetID]bool{}
+	for _, x := range s.Sets() {
+		known[x.ID] = true
+	}
+	for _, c := range in.Seen.Containers {
+		if c.Set.Colour != release.Shared && !known[c.Set] {
+			return &Set{ID: c.Set}
 		}
 	}
 	return nil
@@ -80,6 +102,9 @@ func retell(in Input, now time.Time) Step {
 	if s.Live == nil || !doubt && !drifts(in, now) || now.Before(s.Care[SwitchTo].Until) {
 		return nil
 	}
+	if in.Seen.Switch.Known && !doubt && !in.Seen.EngineDown && !in.Seen.running(s.Live, s.Live.Routed) {
+		return nil // what the proxy has may serve: the live set is put back first
+	}
 	return care(in, Effect{Kind: SwitchTo, Set: *s.Live, Generation: max(s.Generation, in.Seen.Switch.Generation) + 1,
 		Baseline: s.Baseline, Why: release.ProxyDrift, Back: true})
 }
@@ -131,7 +156,7 @@ func drift(in Input) []string {
 		runs := c.Status == Running || c.Status == Restarting || c.Status == Paused
 		switch {
 		case c.Set == s.Live.ID, c.Set.Colour == release.Shared:
-			if !runs {
+			if !runs || s.Deploy == nil && c.Restart == "no" { // it would not survive a reboot
 				up[c.Service] -= 1000
 			}
 			up[c.Service]++
