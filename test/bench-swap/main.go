@@ -79,7 +79,7 @@ func run(ctx context.Context, swaps int) (err error) {
 	if err := deploy(ctx, r, 1); err != nil {
 		return err
 	}
-	shape := rig.LoadShape{Fast: 24, Posts: 12, Slow: 24, SlowFor: slowFor, Pause: 30 * time.Millisecond, Trace: true}
+	shape := rig.LoadShape{Fast: 6, Posts: 4, Slow: 44, SlowFor: slowFor, Pause: 20 * time.Millisecond, Trace: true}
 	load := r.StartLoad(shape)
 	defer load.Stop()
 	began := time.Now()
@@ -130,7 +130,7 @@ func run(ctx context.Context, swaps int) (err error) {
 
 func deploy(ctx context.Context, r *rig.Rig, n int) error {
 	version := fmt.Sprintf("v1.%d.0", n)
-	if _, err := r.Release(ctx, rig.Manifest{Version: version, Sequence: n}); err != nil {
+	if _, err := r.Release(ctx, rig.Manifest{Version: version, Sequence: n, Minimal: true}); err != nil {
 		return err
 	}
 	_, err := r.Await(ctx, "shop", 2*time.Minute, version+" live", rig.Live(version))
