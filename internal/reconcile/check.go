@@ -175,4 +175,3 @@ func smokeAddress(rel *release.Release, set rollout.Set, s release.Smoke) (netip
 	}
 	return netip.AddrPort{}, false
 }
-

@@ -241,6 +241,8 @@ func (l *loop) crossed() bool { return l.state.Deploy != nil && l.state.Deploy.C
 
 func (l *loop) goingBack(r rollout.Record) bool {
 	switch {
+	case l.crossed():
+		return true
 	case r.Enter != nil:
 		return r.Enter.Phase == rollout.Reverting
 	case r.Settle != nil, r.Order != nil, r.Hold != nil:
@@ -248,7 +250,7 @@ func (l *loop) goingBack(r rollout.Record) bool {
 	case r.Begin != nil:
 		return r.Begin.Kind == rollout.KindRollback
 	}
-	return l.crossed() || l.state.Deploy != nil && l.state.Deploy.Kind == rollout.KindRollback
+	return l.state.Deploy != nil && l.state.Deploy.Kind == rollout.KindRollback
 }
 
 // write makes a record durable and then true.

@@ -108,4 +108,3 @@ func (l *loop) frontDoor(ctx context.Context, e rollout.Effect) error {
 	}
 	return nil
 }
-

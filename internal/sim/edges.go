@@ -125,7 +125,7 @@ func (j journal) Append(app string, r rollout.Record, back bool) (at time.Time, 
 	}
 	at = time.Now().UTC()
 	return at, j.edge("fsync", string(r.Kind), func() error {
-		if j.world.Full && !back {
+		if j.world.full && !back {
 			return &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.JournalFull, Detail: "append to the journal"}
 		}
 		j.world.journal = append(j.world.journal, entry{App: app, Rec: data, At: at})

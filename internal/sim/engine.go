@@ -67,7 +67,10 @@ func missing(what string) error {
 	return &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.ContainerMissing, Detail: what + ": no such container"}
 }
 
-func (h host) Observe(_ context.Context, app string) (out []rollout.Container, err error) {
+func (h host) Observe(ctx context.Context, app string) (out []rollout.Container, err error) {
+	if err := h.world.hangs(ctx); err != nil {
+		return nil, err
+	}
 	err = h.edge("container", "observe", func() error {
 		for _, name := range slices.Sorted(maps.Keys(h.world.containers)) {
 			if c := h.world.containers[name]; c.c.App == app {
@@ -107,6 +110,9 @@ func (h host) Create(_ context.Context, set release.SetSpec, restart string) err
 }
 
 func (h host) Start(ctx context.Context, set release.SetSpec, services []string) error {
+	if err := h.world.hangs(ctx); err != nil {
+		return err
+	}
 	var begun []string
 	for _, spec := range set.Containers {
 		if services != nil && !slices.Contains(services, spec.Service) {
@@ -175,6 +181,9 @@ func (h host) each(op, app string, set release.SetID, services []string, do func
 }
 
 func (h host) Stop(ctx context.Context, app string, set release.SetID, services []string) error {
+	if err := h.world.hangs(ctx); err != nil {
+		return err
+	}
 	if err := sleep(ctx, 100*time.Millisecond); err != nil {
 		return err
 	}
@@ -192,7 +201,10 @@ func (h host) Stop(ctx context.Context, app string, set release.SetID, services 
 	return err
 }
 
-func (h host) SetRestart(_ context.Context, app string, set release.SetID, services []string, policy string) error {
+func (h host) SetRestart(ctx context.Context, app string, set release.SetID, services []string, policy string) error {
+	if err := h.world.hangs(ctx); err != nil {
+		return err
+	}
 	found, err := h.each("restart_policy", app, set, services, func(c *container) { c.c.Restart = policy })
 	if err != nil || policy == reconcile.RestartNo {
 		return err

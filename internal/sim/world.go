@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +52,8 @@ type World struct {
 	commit     int
 	changed    chan struct{}
 	behave     map[string]Behaviour // by version
-	Full       bool                 // the journal's disk: only going back gets through
+	full       bool                 // the journal's disk: only going back gets through
+	hung       bool                 // the engine takes calls and never answers
 
 	// The crash button.
 	CrashAt     int // 1-based; 0: never
@@ -84,6 +86,32 @@ func (w *World) Behave(version string, b Behaviour) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.behave[version] = b
+}
+
+// SetFull fills the journal's disk, or frees it.
+func (w *World) SetFull(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.full = on
+}
+
+// SetHung makes the engine hang, or answer again.
+func (w *World) SetHung(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hung = on
+}
+
+// hangs blocks as long as the engine hangs and the caller waits.
+func (w *World) hangs(ctx context.Context) error {
+	w.mu.Lock()
+	hung := w.hung
+	w.mu.Unlock()
+	if !hung {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 // Commit writes files and makes a commit of them.
