@@ -82,6 +82,7 @@ func run(ctx context.Context, swaps int) (err error) {
 	shape := rig.LoadShape{Fast: 6, Posts: 4, Slow: 44, SlowFor: slowFor, Pause: 20 * time.Millisecond, Trace: true}
 	load := r.StartLoad(shape)
 	defer load.Stop()
+	time.Sleep(2 * slowFor) // every loop has begun
 	began := time.Now()
 	var all []swap
 	seen := uint64(0)

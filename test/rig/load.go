@@ -60,9 +60,16 @@ func (r *Rig) StartLoad(shape LoadShape) *Load {
 	if shape.Late == 0 {
 		shape.Late = 5 * time.Second
 	}
-	loop := func(n int, one func(*http.Client)) {
-		for range n {
+	// Loops of one kind begin spread over the time that a request of theirs takes: else
+	// they would end together, and between two rounds nothing would be in flight.
+	loop := func(n int, takes time.Duration, one func(*http.Client)) {
+		for i := range n {
 			l.done.Go(func() {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(takes * time.Duration(i) / time.Duration(n)):
+				}
 				c := &http.Client{Transport: &http.Transport{DialContext: r.dial, MaxIdleConnsPerHost: 1, DisableCompression: true},
 					CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 				defer c.CloseIdleConnections()
@@ -76,11 +83,11 @@ func (r *Rig) StartLoad(shape LoadShape) *Load {
 			})
 		}
 	}
-	loop(shape.Fast, func(c *http.Client) { l.request(c, http.MethodGet, "/work", nil, shape.Late) })
-	loop(shape.Posts, func(c *http.Client) {
+	loop(shape.Fast, shape.Pause, func(c *http.Client) { l.request(c, http.MethodGet, "/work", nil, shape.Late) })
+	loop(shape.Posts, shape.Pause, func(c *http.Client) {
 		l.request(c, http.MethodPost, "/order", strings.NewReader(strings.Repeat("x", 512)), shape.Late)
 	})
-	loop(shape.Slow, func(c *http.Client) {
+	loop(shape.Slow, shape.SlowFor+shape.Pause, func(c *http.Client) {
 		l.SlowInFlight.Add(1)
 		l.request(c, http.MethodGet, fmt.Sprintf("/slow?ms=%d", shape.SlowFor.Milliseconds()), nil, shape.Late+shape.SlowFor)
 		l.SlowInFlight.Add(-1)
