@@ -165,9 +165,15 @@ func stories() []story {
 // before or after that call, and is started again a second later.
 func (s story) run(t *testing.T, crashAt int, before bool) (w *World) {
 	t.Helper()
+	return s.play(t, crashAt, nil, before)
+}
+
+// play is run with the crash point given by number, or by edge and phase.
+func (s story) play(t *testing.T, crashAt int, crashIn *Call, before bool) (w *World) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w = NewWorld()
-		w.CrashAt, w.CrashBefore = crashAt, before
+		w.CrashAt, w.CrashIn, w.CrashBefore = crashAt, crashIn, before
 		for version, b := range s.behave {
 			w.Behave(version, b)
 		}
@@ -218,7 +224,7 @@ func (s story) run(t *testing.T, crashAt int, before bool) (w *World) {
 		}
 		time.Sleep(30 * time.Second) // nothing more may happen
 		for range 20 {               // a run may be some looks shorter than the recorded one
-			if crashAt == 0 || w.Crashed() != nil {
+			if crashAt == 0 && crashIn == nil || w.Crashed() != nil {
 				break
 			}
 			agent.runner.Wake("")

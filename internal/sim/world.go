@@ -56,7 +56,8 @@ type World struct {
 	hung       bool                 // the engine takes calls and never answers
 
 	// The crash button.
-	CrashAt     int // 1-based; 0: never
+	CrashAt     int   // 1-based; 0: never
+	CrashIn     *Call // instead of a number: the first call of this edge in this phase
 	CrashBefore bool
 	calls       []Call
 	crashed     *Call
@@ -148,7 +149,7 @@ func (a *Agent) edge(kind, op string, do func() error) error {
 	}
 	call := Call{Edge: kind, Op: op, Phase: w.phase()}
 	w.calls = append(w.calls, call)
-	hit := len(w.calls) == w.CrashAt
+	hit := len(w.calls) == w.CrashAt || w.crashed == nil && w.CrashIn != nil && w.CrashIn.Edge == kind && w.CrashIn.Phase == call.Phase
 	if hit && w.CrashBefore {
 		a.die(call)
 		return ErrCrashed
