@@ -42,7 +42,7 @@ func (d *demo) say(format string, args ...any) { fmt.Printf("       "+format+"\n
 // chapter begins a numbered part.
 func (d *demo) chapter(title string) {
 	d.step++
-	fmt.Printf("[%2d/10] %s\n", d.step, title)
+	fmt.Printf("[%d/9] %s\n", d.step, title)
 }
 
 // check counts a claim and says whether it holds.
@@ -129,7 +129,7 @@ func (d *demo) story() {
 	d.check(code == 6 && strings.Contains(out, "approval"), "tealctl explain says what is missing and exits 6")
 	d.say("%s", firstLine(out))
 	d.must(r.Approve(ctx, "shop", "ann"))
-	d.blocked("approval_threshold", "one approver is not enough")
+	d.await("1 of 2", "one approver is not enough")
 	d.must(r.Approve(ctx, "shop", "bob"))
 	pushed := time.Now()
 	_, err = r.Await(ctx, "shop", time.Minute, "traffic on v1.1.0", func(api.AppStatus) bool { return d.load.Latest() == "v1.1.0" })
@@ -226,6 +226,14 @@ func (d *demo) blocked(reason, claim string) {
 		return
 	}
 	d.check(true, "%s (%s: %s)", claim, reason, firstLine(a.Wait.Detail))
+}
+
+// await waits until the app is refused with a text in its detail.
+func (d *demo) await(text, claim string) {
+	a, err := d.rig.Await(d.ctx, "shop", 30*time.Second, text, func(a api.AppStatus) bool {
+		return a.State == "blocked" && strings.Contains(a.Wait.Detail, text)
+	})
+	d.check(err == nil, "%s (%s)", claim, firstLine(a.Wait.Detail))
 }
 
 func (d *demo) live(version, claim string) {
