@@ -12,6 +12,7 @@ const (
 	EntryTooLarge    Code = "entry_too_large"
 	RepoAuthRefused  Code = "repo_auth_refused"
 	RepoTooLarge     Code = "repo_too_large"
+	RepoStale        Code = "repo_stale"
 )
 
 var gitReasons = []Reason{
@@ -25,4 +26,5 @@ var gitReasons = []Reason{
 	{Number: 5008, Code: EntryTooLarge, Summary: "A file or directory that teal reads is larger than the limit.", Next: "Make it smaller, or move what is not part of the release elsewhere."},
 	{Number: 5009, Code: RepoAuthRefused, Summary: "The Git server refused the credentials, or they could not be read.", Next: "Check the token or password file and its rights on the server; teal tries again by itself."},
 	{Number: 5010, Code: RepoTooLarge, Summary: "The Git server sent more than the limits allow; nothing of it was used.", Next: "Remove large files from the repository's history, or raise the limit."},
+	{Number: 5011, Code: RepoStale, Summary: "The repository's signed heartbeat is missing or too old: somebody may be serving an old state of it.", Next: "Check that the pipeline renews trust/heartbeat.json and that this host reads the right repository; what runs keeps running."},
 }

@@ -40,6 +40,8 @@ type Input struct {
 	// Edge is the name of teal's edge network on this host, which routed containers
 	// join by teal's own doing (release.Host.EdgeNetwork). Empty: no such network.
 	Edge string
+	// Platform is the host's, for example linux/amd64: scans of another one do not count.
+	Platform string
 }
 
 // Marks are what the host remembers of an app against going back in time.
@@ -50,6 +52,20 @@ type Marks struct {
 	Digest release.Digest `json:"digest,omitempty"`
 	// Clock is the newest time that the host has seen.
 	Clock time.Time `json:"clock,omitzero"`
+	// Scans is the newest finishedOn ever seen, trusted, by "<image hex>/<scanner>".
+	Scans map[string]time.Time `json:"scans,omitempty"`
+	// Emergencies are those that this host accepted for the app in the last 24 hours or
+	// that are still a debt, oldest first.
+	Emergencies []EmergencyMark `json:"emergencies,omitempty"`
+}
+
+// EmergencyMark remembers one emergency that was accepted.
+type EmergencyMark struct {
+	Digest   release.Digest `json:"digest"`
+	Incident string         `json:"incident"`
+	At       time.Time      `json:"at"`
+	// Settled is when a normal approval of the same digest followed; zero: a debt.
+	Settled time.Time `json:"settled,omitzero"`
 }
 
 // Evaluate judges one release with the evidence at hand, at one time. It is pure,

@@ -42,6 +42,36 @@ type Evidence struct {
 	Others []Other
 	// Ignored are the files that are no evidence, and why.
 	Ignored []Finding
+	// Attestations are the envelopes about the release's images, of Git and of the
+	// registry.
+	Attestations []AttestationFile
+	// Unreachable says why the registry's attestations are not (all) among them; empty
+	// when they are, or when no registry is asked.
+	Unreachable string
+	// TooLarge says what of the attestations was more than teal reads; empty when nothing.
+	TooLarge string
+	// Images is what the registry says of each image, by its digest in hex. Empty when no
+	// registry was asked.
+	Images map[string]ImageFacts
+	// Changes are the commits that changed the release.
+	Changes Changes
+}
+
+// AttestationFile is one envelope as it was found. Name and folder say nothing about
+// what it attests.
+type AttestationFile struct {
+	Source string // "git" or "registry"
+	Name   string // file name, or the registry's manifest digest
+	Image  string // hex digest of the image under which it was found
+	Data   []byte
+}
+
+// ImageFacts is what an image's manifest says. For an index they are those of the
+// host's platform.
+type ImageFacts struct {
+	Platform string // linux/amd64; empty when the manifest does not say
+	Manifest string // hex digest of the platform's manifest; the image's own when it is no index
+	Config   string // hex digest of the config, which Trivy calls ImageID
 }
 
 // SignatureFile is one detached signature. Its name says nothing about the signer.

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"crypto"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,16 @@ type Policy struct {
 	// containers. An app that is not listed gets nothing.
 	HostAccess map[string]HostAccess
 
+	// Services by name.
+	Services map[string]Service
+	// MaxStaleness is how old trust/heartbeat.json may be before repo_stale is raised;
+	// 0: no heartbeat is asked for. Source: policy.repository.maxStaleness.
+	MaxStaleness time.Duration
+	// Version is the chain's policy version; 0 for an inline policy.
+	Version int64
+	// ExpiresAt is when a policy of the chain ends; zero for an inline policy.
+	ExpiresAt time.Time
+
 	people      map[string][]Key
 	roles       map[string][]string
 	byKey       map[string]Key // by wire form of the public key
@@ -38,8 +49,9 @@ type Minimums struct {
 	// Approvals is how many different persons must have approved, over all roles.
 	// Default 0.
 	Approvals int
-	// Block are finding severities that must block. Accepted, used once scan
-	// attestations are built.
+	// Scanners must be asked for by the environment's scans.
+	Scanners []string
+	// Block are finding severities that must block.
 	Block []string
 	// EmergencyTTL is the longest life of an emergency approval. Default 4h.
 	EmergencyTTL time.Duration
@@ -56,8 +68,64 @@ type Rules struct {
 	Approvals []Rule
 	// ExcludePreparer leaves the manifest's preparedBy out of the count.
 	ExcludePreparer bool
+	// ExcludeCommitSigners leaves out whoever signed a commit that touched the release
+	// since the last accepted one, and refuses with author_unknown when a commit has no
+	// signature of the policy. Source: separationOfDuties.excludeCommitSigners: required.
+	ExcludeCommitSigners bool
 	// MaxApprovalAge is the longest life of an approval. Default 168h.
 	MaxApprovalAge time.Duration
+	// Scans are the scanners whose attestation every image needs, by name.
+	Scans map[string]ScanRule
+	// Waivers let single findings pass.
+	Waivers []Waiver
+	// Windows are the times in which releases may start; empty: always.
+	Windows []Window
+	// Emergency is the emergency path; nil: there is none.
+	Emergency *EmergencyRule
+	// RequireProvenance asks for SLSA provenance of every image whose source commit is
+	// x-teal.source.commit.
+	RequireProvenance bool
+}
+
+// ScanRule is what the policy asks of one scanner's attestations.
+type ScanRule struct {
+	MaxAge   time.Duration // of finishedOn; default 24h
+	MaxDBAge time.Duration // dbUpdatedAt to finishedOn; 0: not asked; default 48h for trivy and pip-audit
+	// Block are severities that block; minimums.block is always part of it, unknown too
+	// unless UnknownSeverityAs says otherwise.
+	Block []Severity
+	// UnknownSeverityAs is how an unknown severity is judged. Default high.
+	UnknownSeverityAs Severity
+	// HonourSuppressions lets findings pass that were suppressed where the scanner ran
+	// (nosemgrep, .trivyignore, Snyk's ignores). Source: honourInSourceSuppressions.
+	HonourSuppressions bool
+	AllowNoOS          []string // apps whose images have no operating system (FROM scratch)
+	AllowArgs          []string // scanner arguments that would be refused otherwise
+	AllowSkipped       []string // dependencies that pip-audit may skip
+	BlockEndOfLife     bool
+}
+
+// Waiver lets one finding pass until it expires; never a secret.
+type Waiver struct {
+	ID         string // id or alias of the finding, compared byte for byte
+	Scanner    string
+	App        string // empty: every app
+	Package    string // empty: every package
+	Reason     string
+	Ticket     string
+	ApprovedBy string
+	ExpiresAt  time.Time
+}
+
+// EmergencyRule is the emergency path of one environment.
+type EmergencyRule struct {
+	Role            string
+	Threshold       int
+	IncidentPattern string // regular expression, anchored; tested by IncidentOK
+	MaxTTL          time.Duration
+	MayWaive        []string // of: approvals, scan-age, vulnerability, code, window, freeze, hold
+	MaxPer24h       int
+	FollowUpWithin  time.Duration // until a normal approval must follow; default 72h
 }
 
 // Rule asks for Threshold different persons of a role.
@@ -66,11 +134,18 @@ type Rule struct {
 	Threshold int
 }
 
-// Key is one public key of a person.
+// Key is one public key of a person or of a service, in one of three encodings.
 type Key struct {
-	Person    string
-	ID        string
-	SSH       ssh.PublicKey
+	Person  string // empty for a service's key
+	Service string // empty for a person's key
+	ID      string
+	// SSH is set for a key written as ssh.
+	SSH ssh.PublicKey
+	// Public is the raw key (*ecdsa.PublicKey or ed25519.PublicKey) that verifies
+	// envelopes: of a key written as pem, and of a plain SSH key of those types.
+	Public crypto.PublicKey
+	// OpenPGP is the armoured public key of a commit signer, written as openpgp.
+	OpenPGP   string
 	NotBefore time.Time // zero: always was valid
 	NotAfter  time.Time // zero: never expires
 }
@@ -78,6 +153,17 @@ type Key struct {
 // Fingerprint names the policy: SHA-256 (hex) of the file's bytes, the same as
 // `sha256sum /etc/teal/trust.yaml`.
 func (p *Policy) Fingerprint() string { return p.fingerprint }
+
+// Service is a pipeline, scanner or host that signs attestations, never approvals.
+type Service struct {
+	Name string
+	Keys []Key
+	// Scanners whose reports it may attest; Statements of other kinds: test-result,
+	// provenance, deployment, heartbeat.
+	Scanners   []string
+	Statements []string
+	Apps       []string // "*" is every app
+}
 
 // KeyOf finds whose key it is.
 func (p *Policy) KeyOf(key ssh.PublicKey) (Key, bool) {
