@@ -12,10 +12,11 @@ have ssh-keygen || missing+=(openssh-client)
 have git || missing+=(git)
 have strace || missing+=(strace)
 have ip || missing+=(iproute2)
+have gpg || missing+=(gnupg)
 if answers && [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 if [ "$(id -u)" -ne 0 ] || ! have apt-get; then
-  echo "teal's tests and demo need a Docker engine on /var/run/docker.sock, curl, git, ssh-keygen, strace and ip." >&2
-  echo "On Debian or Ubuntu, as root:  apt-get install -y docker.io curl git openssh-client strace iproute2 && systemctl start docker" >&2
+  echo "teal's tests and demo need a Docker engine on /var/run/docker.sock, curl, git, ssh-keygen, gpg, strace and ip." >&2
+  echo "On Debian or Ubuntu, as root:  apt-get install -y docker.io curl git openssh-client gnupg strace iproute2 && systemctl start docker" >&2
   exit 1
 fi
 if [ ${#missing[@]} -gt 0 ]; then

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/tealops/teal/internal/reconcile"
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
 )
 
 // recordKind is the journal's kind of an app's records; operator marks what a peer
@@ -132,6 +134,13 @@ func (c commit) ID() string { return c.Commit() }
 func (c commit) Sub(dir string) (fs.FS, error) { return c.Snapshot.Sub(dir) }
 
 func (c commit) Tree(dir string) (string, bool) { return c.Snapshot.Tree(dir) }
+
+func (c commit) Changes(ctx context.Context, dir, since string) trust.Changes {
+	return c.Snapshot.Changes(ctx, dir, since)
+}
+
+// hostPlatform is what the engine beside the agent runs.
+const hostPlatform = "linux/" + runtime.GOARCH
 
 func (c commit) Apps(env string) ([]string, error) { return c.Snapshot.Apps(env) }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/tealops/teal/internal/reconcile"
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/trust"
 )
 
 // agent is everything wired together.
@@ -67,7 +68,9 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if a.identity, err = hostcare.LoadIdentity(c.State); err != nil {
 		return nil, configError{err}
 	}
-	a.policy = newPolicyFile(c.Trust, c.Environment)
+	if a.policy, err = newPolicyFile(c.Trust, c.Environment, c.State, log); err != nil {
+		return nil, configError{err}
+	}
 	if a.policy.repoID() == "" {
 		_, _, detail := a.policy.current()
 		return nil, configError{errors.New(detail)}
@@ -118,13 +121,21 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	}
 	a.proxy = proxy.Dial(c.Proxy.Socket)
 	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
-	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.policy.current, Never: a.never(),
-		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network}}
+	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.currentPolicy, Never: a.never(),
+		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform}}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
 		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
 		Health: prober{c.Proxy.FrontDoor}, Preflight: room{a}, Desk: a.desk, Edge: subnet, Log: log, Ready: a.seen, Lost: a.isLost}), states)
 	return a, nil
+}
+
+// currentPolicy is the policy in force with what the newest evidence commit says of it.
+func (a *agent) currentPolicy() (*trust.Policy, release.Code, string) {
+	if head, ok := a.repo.EvidenceHead(); ok {
+		a.policy.follow(head.Commit(), func() (fs.FS, error) { return head.Sub(".") })
+	}
+	return a.policy.current()
 }
 
 // The edges are what reconcile asks for.
@@ -215,6 +226,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.policy.watch(ctx, a.log, func() { a.runner.Wake("") }) })
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.checkpoints(ctx) })
+	g.Go(func() error { return a.notices(ctx) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

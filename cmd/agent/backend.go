@@ -30,10 +30,10 @@ func (a *agent) Status() api.Status {
 	if head, ok := a.repo.Head(); ok {
 		st.Repository.Subject = head.Subject()
 	}
-	if p, code, detail := a.policy.current(); p != nil {
-		st.Policy.Fingerprint = p.Fingerprint()
-	} else {
-		st.Policy.Code, st.Policy.Detail = code, detail
+	p, code, detail := a.policy.current()
+	st.Policy.Code, st.Policy.Detail = code, detail
+	if p != nil {
+		st.Policy.Fingerprint, st.Policy.Version = p.Fingerprint(), p.Version
 	}
 	for _, f := range a.fleet.View().Frozen {
 		if f.Until.IsZero() || st.Now.Before(f.Until) {
@@ -101,6 +101,9 @@ func appStatus(s reconcile.Status) api.AppStatus {
 	}
 	if a.State == "" {
 		a.State = "none"
+	}
+	if m := s.State.Debt(); m != nil {
+		a.Debt = &api.Debt{Incident: m.Incident, Since: m.At, FollowUpBy: m.FollowUpBy, Overdue: !m.FollowUpBy.IsZero() && time.Now().After(m.FollowUpBy)}
 	}
 	a.Healthy = s.State.Settled() && s.State.Live != nil && s.State.Hold == nil && s.Wait.Why == release.Converged
 	return a

@@ -35,6 +35,8 @@ type Config struct {
 	Groups      GroupsConfig      `yaml:"groups"`
 	Reserves    ReservesConfig    `yaml:"reserves"`
 	Labels      map[string]string `yaml:"labels"` // of the host; placement reads them
+	// ApprovalWaitAlert is how long a release may wait for approval before that is an event.
+	ApprovalWaitAlert time.Duration `yaml:"approvalWaitAlert"`
 
 	file string // this file
 }
@@ -97,6 +99,8 @@ func Default() Config {
 		Proxy:      ProxyConfig{Socket: "/run/teal-proxy/main.sock", FrontDoor: "127.0.0.1:80"},
 		Groups:     GroupsConfig{Operators: "teal-operators", Viewers: "teal-viewers"},
 		Reserves:   ReservesConfig{Journal: 1 << 20, Engine: 64 << 20, MinFree: 256 << 20},
+
+		ApprovalWaitAlert: 24 * time.Hour,
 	}
 }
 
@@ -176,6 +180,9 @@ func (c Config) Validate(file string) error {
 	}
 	if c.Repository.URL == "" {
 		bad("repository.url", "is missing: the repository of release manifests")
+	}
+	if c.ApprovalWaitAlert < time.Second {
+		bad("approvalWaitAlert", "%s is shorter than a second", c.ApprovalWaitAlert)
 	}
 	if c.Repository.Poll < time.Second {
 		bad("repository.poll", "%s is shorter than a second", c.Repository.Poll)

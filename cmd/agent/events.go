@@ -49,6 +49,11 @@ func eventText(e journal.Entry) string {
 		if json.Unmarshal(e.Data, &o) == nil {
 			return trust.Escape(strings.TrimSpace(fmt.Sprintf("%s: %s %s %s %s %s", o.Actor, o.Verb, o.App, o.To, o.Reason, o.Refused)))
 		}
+	case noticeKind:
+		var n notice
+		if json.Unmarshal(e.Data, &n) == nil {
+			return trust.Escape(string(n.Code) + ": " + n.Detail)
+		}
 	case recordKind:
 		if r, ok := record(e); ok {
 			return trust.Escape(recordText(r))
@@ -62,7 +67,15 @@ func recordText(r rollout.Record) string {
 	case r.Begin != nil:
 		return fmt.Sprintf("%s begins: %s %s as %s", r.Begin.ID, r.Begin.Kind, r.Begin.To.Version, r.Begin.To.ID.Colour)
 	case r.Enter != nil:
-		return join(fmt.Sprintf("%s → %s", r.Enter.Was, r.Enter.Phase), string(r.Enter.Why), r.Enter.Detail)
+		text := join(fmt.Sprintf("%s → %s", r.Enter.Was, r.Enter.Phase), string(r.Enter.Why), r.Enter.Detail)
+		if e := r.Enter.Emergency; e != nil {
+			text += "  EMERGENCY " + e.Incident
+		}
+		return text
+	case r.Remember != nil && r.Remember.Settled != "":
+		return "emergency settled: " + r.Remember.Settled.Short() + " was approved normally"
+	case r.Remember != nil:
+		return fmt.Sprintf("remembers %d newer scans", len(r.Remember.Scans))
 	case r.Intent != nil:
 		return join("will "+string(r.Intent.Kind)+" "+string(r.Intent.Set.ID.Colour), strings.Join(r.Intent.Services, " "), string(r.Intent.Why))
 	case r.Outcome != nil:

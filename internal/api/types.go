@@ -49,6 +49,7 @@ type RepositoryStatus struct {
 // PolicyStatus is how the host's trust.yaml stands.
 type PolicyStatus struct {
 	Fingerprint string       `json:"fingerprint,omitempty"`
+	Version     int64        `json:"version,omitempty"` // of the chain; 0: inline
 	Code        release.Code `json:"code,omitempty"`
 	Detail      string       `json:"detail,omitempty"`
 }
@@ -76,6 +77,17 @@ type AppStatus struct {
 	Proven  *rollout.Set   `json:"proven,omitempty"`
 	Old     []rollout.Set  `json:"rollbackTargets,omitempty"`
 	Proxy   ProxyStatus    `json:"proxy"`
+	// Debt is the emergency by which what is live was accepted, until a normal approval
+	// of it follows.
+	Debt *Debt `json:"emergencyDebt,omitempty"`
+}
+
+// Debt is an emergency that no normal approval has followed yet.
+type Debt struct {
+	Incident   string    `json:"incident"`
+	Since      time.Time `json:"since"`
+	FollowUpBy time.Time `json:"followUpBy,omitzero"`
+	Overdue    bool      `json:"overdue"`
 }
 
 // Deployment is the deployment in progress, for people.

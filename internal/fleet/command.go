@@ -31,6 +31,8 @@ type Ask struct {
 	Inputs   string         `json:"inputs"`
 	Content  release.Digest `json:"content,omitempty"`
 	Sequence int64          `json:"sequence"`
+	// Urgent passes a freeze: the host's policy accepted an emergency that waives it.
+	Urgent bool `json:"urgent,omitempty"`
 }
 
 // Confirm is the point of no return: after it the host may switch.

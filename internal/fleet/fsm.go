@@ -31,6 +31,7 @@ type Turn struct {
 	Content   release.Digest `json:"content,omitempty"`
 	Token     rollout.Token  `json:"token"`
 	Confirmed bool           `json:"confirmed,omitempty"`
+	Urgent    bool           `json:"urgent,omitempty"` // passes a freeze
 	At        time.Time      `json:"at"`
 }
 
@@ -116,7 +117,7 @@ func (s *State) apply(c Command) Answer {
 // target gives the same token: a host that crashed re-acquires its own turn.
 func (s *State) ask(c Command) Answer {
 	a := c.Ask
-	if z, ok := s.frozen(a.App, c.At); ok {
+	if z, ok := s.frozen(a.App, c.At); ok && !a.Urgent {
 		return Answer{Denied: release.Frozen, Detail: z.Reason}
 	}
 	if code := s.quarantined(a.App, a.Digest, a.Inputs, a.Content, c.Host); code != "" {
@@ -127,11 +128,13 @@ func (s *State) ask(c Command) Answer {
 			return Answer{Denied: release.TurnTaken, Detail: t.Host + " deploys"}
 		}
 		if t.Digest == a.Digest && t.Inputs == a.Inputs {
+			t.Urgent = a.Urgent
+			s.Turns[a.App] = t
 			return Answer{Token: t.Token}
 		}
 		// The same host moved on to another target: its old token is void.
 	}
-	t := Turn{Host: c.Host, Digest: a.Digest, Inputs: a.Inputs, Content: a.Content, Token: rollout.Token{Epoch: epoch, Index: s.Index}, At: c.At}
+	t := Turn{Host: c.Host, Digest: a.Digest, Inputs: a.Inputs, Content: a.Content, Token: rollout.Token{Epoch: epoch, Index: s.Index}, At: c.At, Urgent: a.Urgent}
 	if s.Turns == nil {
 		s.Turns = map[string]Turn{}
 	}
@@ -148,7 +151,7 @@ func (s *State) confirm(c Command) Answer {
 	if code := s.quarantined(c.Confirm.App, t.Digest, t.Inputs, t.Content, c.Host); code != "" {
 		return Answer{Denied: code}
 	}
-	if z, frozen := s.frozen(c.Confirm.App, c.At); frozen {
+	if z, frozen := s.frozen(c.Confirm.App, c.At); frozen && !t.Urgent {
 		return Answer{Denied: release.Frozen, Detail: z.Reason}
 	}
 	t.Confirmed = true

@@ -121,7 +121,7 @@ func (l *Local) Orders(app string) []rollout.Order {
 // AskTurn asks for the permission to deploy the set. A refusal is an *rollout.EffectError
 // with FaultRetry.
 func (l *Local) AskTurn(ctx context.Context, app string, set rollout.Set) (rollout.Token, error) {
-	a, err := l.propose(ctx, Command{Ask: &Ask{App: app, Digest: set.ID.Digest, Inputs: set.ID.Inputs, Content: set.Content, Sequence: set.Sequence}})
+	a, err := l.propose(ctx, Command{Ask: &Ask{App: app, Digest: set.ID.Digest, Inputs: set.ID.Inputs, Content: set.Content, Sequence: set.Sequence, Urgent: set.Urgent}})
 	return a.Token, refusal(a, err)
 }
 

@@ -59,7 +59,12 @@ func (r *Repo) pause(err error) time.Duration {
 	defer r.mu.Unlock()
 	wait := jitter(r.cfg.Poll, rand.Float64())
 	if err != nil && r.status.Failures > 0 && r.status.Code != release.GitStateLost {
-		wait = jitter(backoff(r.status.Failures), rand.Float64())
+		wait = backoff(r.status.Failures)
+		if r.local != "" {
+			// Looking again costs nobody anything: a push that was met half-way is seen soon.
+			wait = min(wait, r.cfg.Poll)
+		}
+		wait = jitter(wait, rand.Float64())
 	}
 	r.status.Next = r.now().Add(wait)
 	return wait

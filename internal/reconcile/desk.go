@@ -37,8 +37,14 @@ type Desk struct {
 	// host and key may share it.
 	Parsed *Parsed
 
-	mu     sync.Mutex // guards proofs and Never
-	proofs map[string]trust.Evidence
+	// Attestor asks registries; nil: only Git is read.
+	Attestor Attestor
+
+	mu     sync.Mutex // guards what follows, and Never
+	proofs map[string]proof
+	asked  map[string]ask // to be read by Read
+	unread map[string]error
+	wake   chan struct{} // buffered 1
 }
 
 // Parsed is a cache of parsed release directories: a file takes about 20 ms to parse.
@@ -124,7 +130,10 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 		return rollout.Want{Unknown: release.DirectoryUnreadable, Detail: err.Error(), Commit: commit.ID()}
 	}
 	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Commit: commit.ID()}
-	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now)
+	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now, false)
+	if reading(w.Verdict) {
+		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID()}
+	}
 	if w.Verdict.Accepted {
 		if taken := d.taken(commit, app, p.rel); taken != "" {
 			w.Verdict = trust.Verdict{At: now, Reasons: []trust.Finding{{Code: release.RouteConflict, Detail: trust.Escape(taken)}},
@@ -205,7 +214,10 @@ func (d *Desk) Again(app string, past rollout.State, now time.Time) *trust.Verdi
 	if err != nil {
 		return nil // not on the shelf yet, or unreadable: the wanted one is judged
 	}
-	v, _ := d.judge(app, p, past, now)
+	v, _ := d.judge(app, p, past, now, true)
+	if reading(v) {
+		return nil
+	}
 	return &v
 }
 
@@ -309,7 +321,7 @@ func (p *parsed) set(commit string) rollout.Set {
 }
 
 // judge asks trust. A release that does not parse is refused with its problems.
-func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time) (trust.Verdict, string) {
+func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time, begun bool) (trust.Verdict, string) {
 	if len(p.problems) > 0 {
 		v := trust.Verdict{At: now}
 		for _, problem := range p.problems {
@@ -325,41 +337,14 @@ func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time) (
 	if policy == nil {
 		return refuse(code, detail), ""
 	}
-	evidence, commit, code, detail := d.evidence(app, p.digest)
+	evidence, commit, code, detail := d.evidence(app, p, policy, past)
 	if code != "" {
 		return refuse(code, detail), commit
 	}
 	return trust.Evaluate(trust.Input{
 		Policy: policy, Release: p.rel, Sets: p.specs, Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
-		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At},
+		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At,
+			Scans: past.Scans, Emergencies: past.Emergencies},
+		Begun: begun, Platform: d.Host.Platform,
 	}), commit
-}
-
-// evidence gathers the approvals of a digest, once per evidence commit.
-func (d *Desk) evidence(app string, digest release.Digest) (trust.Evidence, string, release.Code, string) {
-	commit, code, detail := d.Repo.Evidence()
-	if code != "" {
-		return trust.Evidence{}, "", code, detail
-	}
-	key := commit.ID() + "/" + app + "/" + string(digest)
-	d.mu.Lock()
-	e, ok := d.proofs[key]
-	d.mu.Unlock()
-	if ok {
-		return e, commit.ID(), "", ""
-	}
-	root, err := commit.Sub(".")
-	if err == nil {
-		e, err = trust.Gather(root, d.Env, app, digest)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return trust.Evidence{}, commit.ID(), release.EvidenceUnreadable, err.Error()
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.proofs == nil || len(d.proofs) > 256 {
-		d.proofs = map[string]trust.Evidence{}
-	}
-	d.proofs[key] = e
-	return e, commit.ID(), "", ""
 }

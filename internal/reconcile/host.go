@@ -143,6 +143,9 @@ type Commit interface {
 	Tree(dir string) (string, bool)
 	// Apps lists the apps of an environment.
 	Apps(env string) ([]string, error)
+	// Changes are the commits that touched the directory since the commit since; "" is the
+	// whole history. What is not known for sure is said there.
+	Changes(ctx context.Context, dir, since string) trust.Changes
 }
 
 // Reserve is room on the engine's filesystem that only going back may use.

@@ -83,6 +83,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		r.add(app, s)
 	}
 	g.Go(func() error { return r.discover(ctx) })
+	g.Go(func() error { return r.edges.Desk.Read(ctx, r.Wake) })
 	return g.Wait()
 }
 

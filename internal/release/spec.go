@@ -11,6 +11,7 @@ type Host struct {
 	Instance    string // uuid of the agent's state
 	Prefix      string // "" or ends in "-"
 	EdgeNetwork string // name of the network that the proxy reaches routed containers on
+	Platform    string // of its engine, for example linux/amd64
 }
 
 // Labels on every object teal makes. Compose's own stand beside them, so

@@ -34,6 +34,8 @@ func (s State) Apply(r Record, at time.Time) State {
 		}
 	case r.Lift != nil:
 		s.Hold = nil
+	case r.Remember != nil:
+		s.remember(*r.Remember, at)
 	case r.Hold != nil:
 		h := *r.Hold
 		s.Hold = &h
@@ -81,7 +83,7 @@ func (s *State) enter(e Enter, at time.Time) {
 			d.Moving = at
 		}
 		if (was == Verifying || was == Blocked) && d.Kind == KindRelease && d.To.Sequence >= s.Accepted.Sequence {
-			s.Accepted = Mark{Sequence: d.To.Sequence, Digest: d.To.ID.Digest, At: at}
+			s.accept(e, at)
 		}
 	case Migrating:
 		if was == Waiting { // waiting for a turn or for people is not lack of progress

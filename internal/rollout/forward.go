@@ -35,7 +35,7 @@ func verify(in Input, now time.Time) Step {
 	case why == "" && d.Phase == Blocked && d.Why == d.Retry.Code && backsOff(d.Why) && now.Before(d.Retry.Until):
 		return Wait{Why: d.Why, Detail: d.Detail, Until: d.Retry.Until}
 	case why == "":
-		return enter(d, Preparing, "", "")
+		return accept(in, now)
 	case d.Phase == Blocked && d.Why == why && d.Detail == detail:
 		return Wait{Why: why, Detail: detail, Until: until}
 	}
@@ -121,7 +121,7 @@ func askTurn(in Input, now time.Time) Step {
 	d := in.Past.Deploy
 	e := Effect{Kind: AskTurn, Set: d.To}
 	if last := d.Last; last == nil || last.Result != OK {
-		if z, frozen := in.Fleet.frozen(in.Past.App, now); frozen {
+		if z, frozen := in.Fleet.frozen(in.Past.App, now); frozen && !d.To.Urgent {
 			return Wait{Why: release.Frozen, Detail: freezeText(z), Until: z.Until}
 		}
 		if last != nil && last.Code == release.Frozen { // it was, and is no more: ask again at once
@@ -154,7 +154,9 @@ func confirm(in Input, now time.Time) Step {
 	d := in.Past.Deploy
 	late := now.Sub(d.Since) > ConfirmDeadline
 	last := d.Last
-	switch z, frozen := in.Fleet.frozen(in.Past.App, now); {
+	z, frozen := in.Fleet.frozen(in.Past.App, now)
+	frozen = frozen && !d.To.Urgent
+	switch {
 	case last != nil && last.Kind == Confirm && last.Result == OK:
 		return enter(d, Switching, "", "")
 	case d.Kind == KindRelease && in.Again == nil: // trust is asked again here, and must answer

@@ -15,9 +15,13 @@ import (
 //  2. an effect in flight is waited for, or cancelled when it no longer serves;
 //  3. a deployment in progress goes on, or goes back (deploy, back);
 //  4. a settled app carries out a rollback, repairs drift, begins what Git wants,
-//     or waits and says why (settled).
+//     or waits and says why (settled);
+//  5. what the evidence teaches is recorded before anything is accepted on it (remembers).
 func Next(in Input, now time.Time) Step {
 	step := next(in, now)
+	if r := remembers(in); r != nil && mayRemember(step) {
+		return Note{Record{Kind: RecRemember, Remember: r}}
+	}
 	if w, ok := step.(Wait); ok && !w.Until.IsZero() && !w.Until.After(now) {
 		w.Until = now.Add(retryFirst) // a time that is past must not make the loop spin
 		return w

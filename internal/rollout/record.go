@@ -5,34 +5,37 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/trust"
 )
 
 // Record is one line of an app's journal: the only way State changes. Exactly one
 // of the pointers is set, the one Kind names.
 type Record struct {
-	Kind    RecordKind  `json:"kind"`
-	Begin   *Deployment `json:"begin,omitempty"`
-	Enter   *Enter      `json:"enter,omitempty"`
-	Intent  *Effect     `json:"intent,omitempty"`
-	Outcome *Outcome    `json:"outcome,omitempty"`
-	Settle  *Settle     `json:"settle,omitempty"`
-	Order   *OrderTaken `json:"order,omitempty"`
-	Lift    *Lift       `json:"lift,omitempty"`
-	Hold    *Hold       `json:"hold,omitempty"`
+	Kind     RecordKind  `json:"kind"`
+	Begin    *Deployment `json:"begin,omitempty"`
+	Enter    *Enter      `json:"enter,omitempty"`
+	Intent   *Effect     `json:"intent,omitempty"`
+	Outcome  *Outcome    `json:"outcome,omitempty"`
+	Settle   *Settle     `json:"settle,omitempty"`
+	Order    *OrderTaken `json:"order,omitempty"`
+	Lift     *Lift       `json:"lift,omitempty"`
+	Hold     *Hold       `json:"hold,omitempty"`
+	Remember *Remember   `json:"remember,omitempty"`
 }
 
 // RecordKind names what a Record holds.
 type RecordKind string
 
 const (
-	RecBegin   RecordKind = "begin"   // a deployment begins
-	RecEnter   RecordKind = "enter"   // it enters a phase
-	RecIntent  RecordKind = "intent"  // an effect is about to touch the world
-	RecOutcome RecordKind = "outcome" // the effect ended
-	RecSettle  RecordKind = "settle"  // the deployment ends
-	RecOrder   RecordKind = "order"   // an operator's order was taken up or refused
-	RecLift    RecordKind = "lift"    // a hold ends
-	RecHold    RecordKind = "hold"    // a settled app is held
+	RecBegin    RecordKind = "begin"    // a deployment begins
+	RecEnter    RecordKind = "enter"    // it enters a phase
+	RecIntent   RecordKind = "intent"   // an effect is about to touch the world
+	RecOutcome  RecordKind = "outcome"  // the effect ended
+	RecSettle   RecordKind = "settle"   // the deployment ends
+	RecOrder    RecordKind = "order"    // an operator's order was taken up or refused
+	RecLift     RecordKind = "lift"     // a hold ends
+	RecHold     RecordKind = "hold"     // a settled app is held
+	RecRemember RecordKind = "remember" // something about the evidence must not be forgotten
 )
 
 // Enter moves the deployment into a phase.
@@ -51,6 +54,17 @@ type Enter struct {
 	Extend bool `json:"extend,omitempty"`
 	// Dropped goes with blocked: the new colour was dropped, what it held is free.
 	Dropped bool `json:"dropped,omitempty"`
+	// Emergency goes with preparing: by which emergency the release was accepted.
+	Emergency *trust.EmergencyMark `json:"emergency,omitempty"`
+	// Urgent goes with preparing: the emergency passes a freeze.
+	Urgent bool `json:"urgent,omitempty"`
+}
+
+// Remember is what evidence taught that outlives it: newer scans, and that the debt of an
+// emergency was settled by a normal approval.
+type Remember struct {
+	Scans   map[string]time.Time `json:"scans,omitempty"`
+	Settled release.Digest       `json:"settled,omitempty"`
 }
 
 // Settle ends the deployment.

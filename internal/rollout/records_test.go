@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/trust"
 )
 
 var record = flag.Bool("record", false, "with -update: live the golden journal anew; only before a version that wrote one is out")
@@ -60,7 +61,7 @@ func TestGoldenJournal(t *testing.T) {
 			s = roundTrip(t, s)
 		}
 	}
-	for _, k := range []RecordKind{RecBegin, RecEnter, RecIntent, RecOutcome, RecSettle, RecOrder, RecLift, RecHold} {
+	for _, k := range []RecordKind{RecBegin, RecEnter, RecIntent, RecOutcome, RecSettle, RecOrder, RecLift, RecHold, RecRemember} {
 		if !kinds[k] {
 			t.Errorf("the journal has no %s", k)
 		}
@@ -126,8 +127,13 @@ func goldenLife(t *testing.T) *world {
 	w.turn(func(Effect) Result { return OK })
 	w.kill(w.live, "backend")
 	w.later(time.Second).calm()
-	w.push(7, true)
+	w.push(7, true) // by an emergency, through a freeze; its debt is settled afterwards
+	w.want.Verdict.Emergency = &trust.EmergencyUse{Incident: "INC-1", Waives: []string{trust.WaiveFreeze}, FollowUpBy: w.now.Add(72 * time.Hour)}
+	w.want.Verdict.Seen = map[string]time.Time{"aa/trivy": w.now}
+	w.fleet.Frozen = []Freeze{{Actor: "ann", At: w.now}}
 	w.until(Baking, nil)
+	w.push(7, true)
+	w.turn(nil)
 	return w
 }
 

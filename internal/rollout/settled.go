@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/trust"
 )
 
 // settled looks after an app with no deployment in progress.
@@ -46,7 +47,7 @@ func desire(in Input, now time.Time) Step {
 			return Note{Record{Kind: RecLift, Lift: &Lift{Why: release.RevertedInGit}}}
 		}
 		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
-	case s.Hold != nil && (w.Set.ID.Digest == s.Hold.Digest || w.Set.Sequence <= s.Hold.Sequence):
+	case s.Hold != nil && (w.Set.ID.Digest == s.Hold.Digest || w.Set.Sequence <= s.Hold.Sequence) && !w.Verdict.Emergency.Passes(trust.WaiveHold):
 		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	}
 	if q, code := in.quarantined(w.Set); code != "" && w.Verdict.Accepted {
@@ -62,11 +63,12 @@ func supersedes(in Input, now time.Time, x Set) bool {
 	if w.Unknown != "" || w.Absent || !w.Verdict.Accepted || w.Set.ID.Target == x.ID.Target || w.Set.Sequence <= x.Sequence {
 		return false
 	}
-	if h := in.Past.Hold; h != nil && (w.Set.ID.Digest == h.Digest || w.Set.Sequence <= h.Sequence) {
+	if h := in.Past.Hold; h != nil && !w.Verdict.Emergency.Passes(trust.WaiveHold) && (w.Set.ID.Digest == h.Digest || w.Set.Sequence <= h.Sequence) {
 		return false
 	}
 	_, bad := in.quarantined(w.Set)
 	_, frozen := in.Fleet.frozen(in.Past.App, now)
+	frozen = frozen && !w.Verdict.Emergency.Passes(trust.WaiveFreeze)
 	return bad == "" && !frozen && sharedChange(in.Past.Shared, w.Shared) == ""
 }
 

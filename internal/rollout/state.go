@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/trust"
 )
 
 // State is everything the agent remembers of one app: the fold of the app's
@@ -29,8 +30,15 @@ type State struct {
 	Shared map[string]string `json:"shared,omitempty"`
 	// Accepted is the high-water mark against replay: the highest accepted sequence
 	// and the digest that held it.
-	Accepted Mark  `json:"accepted,omitzero"`
-	Hold     *Hold `json:"hold,omitempty"`
+	Accepted Mark `json:"accepted,omitzero"`
+	// Scans is the newest trusted scan ever seen, by "<image hex>/<scanner>": a bad one
+	// that somebody deletes must not give way to an older good one. At most maxScans, the
+	// oldest give way.
+	Scans map[string]time.Time `json:"scans,omitempty"`
+	// Emergencies are those accepted in the last 24 hours, and those that are a debt until
+	// a normal approval of the same digest follows. Oldest first.
+	Emergencies []trust.EmergencyMark `json:"emergencies,omitempty"`
+	Hold        *Hold                 `json:"hold,omitempty"`
 	// Generation is the highest proxy generation that was ever intended.
 	Generation uint64 `json:"generation,omitempty"`
 	// Doubtful is a set that may get the traffic although it is not Live: a switch to it
@@ -83,6 +91,10 @@ type Mark struct {
 	Sequence int64          `json:"sequence"`
 	Digest   release.Digest `json:"digest"`
 	At       time.Time      `json:"at,omitzero"`
+	// Commit is the desired commit that it was accepted from, Since that of the release
+	// accepted before it: the commits in between made this one.
+	Commit string `json:"commit,omitempty"`
+	Since  string `json:"since,omitempty"`
 }
 
 // Set is one colour's containers as the journal knows them: all that going back
@@ -104,6 +116,8 @@ type Set struct {
 	Keep  int            `json:"keep,omitempty"`
 	// Grace is the longest time that one of its services gets between SIGTERM and SIGKILL.
 	Grace time.Duration `json:"grace,omitempty"`
+	// Urgent: an emergency accepted it that passes a freeze.
+	Urgent bool `json:"urgent,omitempty"`
 	// Commit and Evidence are the commits this set was accepted from.
 	Commit   string    `json:"commit,omitempty"`
 	Evidence string    `json:"evidence,omitempty"`

@@ -253,7 +253,7 @@ func (w *world) allowed(e Effect) {
 			}
 		}
 	}
-	if _, frozen := w.fleet.frozen("shop", w.now); frozen && (e.Kind == AskTurn || e.Kind == Confirm) {
+	if _, frozen := w.fleet.frozen("shop", w.now); frozen && !e.Set.Urgent && (e.Kind == AskTurn || e.Kind == Confirm) {
 		w.fatalf("%s while frozen", e.Kind)
 	}
 	proven := w.state.Proven.is(e.Set.ID)

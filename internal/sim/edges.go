@@ -244,6 +244,9 @@ func (c commit) Tree(dir string) (string, bool) {
 	return string(d), err == nil
 }
 
+// Changes: the simulated repository has no signed history.
+func (c commit) Changes(context.Context, string, string) trust.Changes { return trust.Changes{} }
+
 func (c commit) Apps(env string) ([]string, error) {
 	entries, err := fs.ReadDir(c.files, "environments/"+env)
 	var apps []string

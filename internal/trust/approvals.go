@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ func (j *judgement) parsed() (*Statement, error) {
 		case e.Unreadable != "":
 			j.signedErr = &StatementError{release.ApprovalMalformed, e.Unreadable}
 		case e.Statement != nil:
-			s, err := ParseStatement(e.Statement)
+			s, err := ReadStatement(e.Statement)
 			if err != nil {
 				j.signedErr = err
 			} else {
@@ -121,6 +122,7 @@ type checked struct {
 	file string
 	key  Key      // zero when err is set
 	err  *Finding // why it is not counted
+	veto bool     // it rejects the release
 }
 
 // check verifies every signature file once, in the order of the names.
@@ -142,43 +144,78 @@ func (j *judgement) check() []checked {
 
 func (j *judgement) checkOne(f SignatureFile) checked {
 	not := func(code release.Code, detail string) checked {
-		finding := found(code, Escape(f.Name)+": "+detail, "")
+		finding := found(code, Escape(f.Name)+": "+detail+", not counted", "")
 		return checked{file: f.Name, err: &finding}
 	}
+	if f.envelope() {
+		key, err := j.checkEnvelope(f.Data)
+		if err != nil {
+			return not(faultOf(err, release.MalformedSignature))
+		}
+		return checked{file: f.Name, key: key}
+	}
+	namespace := j.namespace()
 	sig, err := ParseSSHSig(f.Data)
-	if err == nil && sig.Namespace == NamespaceReject {
-		return not(release.NotSupportedYet, "a veto; vetoes are not carried out by this version, not counted")
-	}
-	var key Key
-	if err == nil {
-		var known bool
-		if key, known = j.policy.KeyOf(sig.Key); !known {
-			if sig.Namespace != NamespaceApproval {
-				return not(release.WrongNamespace, fmt.Sprintf("made for namespace \"%s\", not counted", Escape(sig.Namespace)))
-			}
-			return not(release.UnauthorizedSigner, "key "+ssh.FingerprintSHA256(sig.Key)+" is nobody's in the policy, not counted")
-		}
-		err = sig.Verify(j.in.Evidence.Statement, NamespaceApproval, key.SSH)
-	}
 	if err != nil {
-		var bad *SignatureError
-		if !errors.As(err, &bad) {
-			bad = &SignatureError{release.MalformedSignature, Escape(err.Error())}
-		}
-		return not(bad.Code, bad.Detail+", not counted")
+		return not(faultOf(err, release.MalformedSignature))
 	}
-	return checked{file: f.Name, key: key}
+	veto := sig.Namespace == NamespaceReject
+	key, known := j.policy.KeyOf(sig.Key)
+	switch {
+	case veto:
+		namespace = NamespaceReject
+	case !known && sig.Namespace != namespace:
+		return not(release.WrongNamespace, fmt.Sprintf("made for namespace \"%s\"", Escape(sig.Namespace)))
+	}
+	if !known || key.Person == "" {
+		return not(release.UnauthorizedSigner, "key "+ssh.FingerprintSHA256(sig.Key)+" is nobody's in the policy")
+	}
+	// The key of the policy, or the same raw key that it lists in another encoding.
+	if err := sig.Verify(j.in.Evidence.Statement, namespace, sig.Key); err != nil {
+		return not(faultOf(err, release.MalformedSignature))
+	}
+	return checked{file: f.Name, key: key, veto: veto}
+}
+
+// namespace is the one that signatures of the statement's kind are made for.
+func (j *judgement) namespace() string {
+	if s, err := j.parsed(); err == nil && s != nil && s.Kind == KindEmergency {
+		return NamespaceEmergency
+	}
+	return NamespaceApproval
+}
+
+// checkEnvelope verifies the second form of an approval: a DSSE envelope over exactly
+// the bytes of approval.json, by a key of a person.
+func (j *judgement) checkEnvelope(data []byte) (Key, error) {
+	env, err := ParseEnvelope(data)
+	if err != nil {
+		return Key{}, err
+	}
+	if !bytes.Equal(env.Payload, j.in.Evidence.Statement) {
+		return Key{}, &SignatureError{release.SignatureInvalid, "signs other bytes than approval.json"}
+	}
+	key, err := signerOf(env, j.policy.PersonKeys())
+	if err == nil {
+		return key, nil
+	}
+	code, detail := faultOf(err, release.MalformedSignature)
+	if code == release.AttestationUntrusted {
+		code, detail = release.UnauthorizedSigner, "signed by no key of a person in the policy"
+	}
+	return Key{}, &SignatureError{code, detail}
 }
 
 // tally is who agreed, at one time.
 type tally struct {
 	persons      []string // counted, sorted, each once
+	vetoes       []string // persons who reject the release, sorted
 	signers      []Signer
 	observations []Finding
 }
 
-// count turns signatures into persons.
-func (j *judgement) count(now time.Time) tally {
+// count turns signatures into persons. not are the persons who changed the release.
+func (j *judgement) count(now time.Time, not []string) tally {
 	var t tally
 	s, err := j.parsed()
 	if err != nil || s == nil {
@@ -189,34 +226,55 @@ func (j *judgement) count(now time.Time) tally {
 			t.observations = append(t.observations, *c.err)
 			continue
 		}
-		signer := Signer{Person: c.key.Person, Key: c.key.ID, Fingerprint: ssh.FingerprintSHA256(c.key.SSH), File: Escape(c.file), Roles: j.policy.rolesOf(c.key.Person)}
-		if why, detail := j.notCounted(c.key, signer.Roles, s, now); why != "" {
+		signer := Signer{Person: c.key.Person, Key: c.key.ID, Fingerprint: c.key.Fingerprint(), File: Escape(c.file), Roles: j.rolesHere(c.key.Person), Veto: c.veto}
+		why, detail := j.notCounted(c.key, signer.Roles, s, now)
+		if c.veto && why == release.SignerPrepared { // whoever prepared a release may well reject it
+			why = ""
+		}
+		if why == "" && !c.veto && slices.Contains(not, c.key.Person) {
+			why, detail = release.SignerCommitted, c.key.Person+" signed a commit that changed the release"
+		}
+		if why != "" {
 			signer.Why = why
 			t.observations = append(t.observations, found(why, fmt.Sprintf("%s: %s, not counted", Escape(c.file), detail), ""))
 		} else {
 			signer.Counted = true
-			if !slices.Contains(t.persons, c.key.Person) {
+			if c.veto {
+				t.vetoes = append(t.vetoes, c.key.Person)
+			} else if !slices.Contains(t.persons, c.key.Person) {
 				t.persons = append(t.persons, c.key.Person)
 			}
 		}
 		t.signers = append(t.signers, signer)
 	}
 	slices.Sort(t.persons)
+	slices.Sort(t.vetoes)
+	t.vetoes = slices.Compact(t.vetoes)
 	return t
+}
+
+// rolesHere are the person's roles that count in this environment: those of its rules,
+// and the emergency role for an emergency.
+func (j *judgement) rolesHere(person string) []string {
+	roles := j.policy.rolesOf(person)
+	if e := j.policy.Rules().Emergency; e != nil && j.namespace() == NamespaceEmergency && j.policy.HasRole(person, e.Role) && !slices.Contains(roles, e.Role) {
+		roles = append(roles, e.Role)
+		slices.Sort(roles)
+	}
+	return roles
 }
 
 // notCounted says why a good signature does not count now.
 func (j *judgement) notCounted(key Key, roles []string, s *Statement, now time.Time) (release.Code, string) {
 	who := fmt.Sprintf("key %s of %s", key.ID, key.Person)
 	rules := j.policy.Rules()
-	if reason, yes := j.policy.Revoked(key.SSH); yes {
+	if reason, yes := j.policy.RevokedKey(key); yes {
 		return release.KeyRevoked, fmt.Sprintf("%s is revoked (%s)", who, Escape(reason))
 	}
+	if code, detail := key.ValidAt(now); code != "" {
+		return code, detail
+	}
 	switch {
-	case !key.NotAfter.IsZero() && !now.Before(key.NotAfter):
-		return release.KeyExpired, fmt.Sprintf("%s was valid until %s", who, key.NotAfter.Format(timeForm))
-	case now.Before(key.NotBefore):
-		return release.KeyNotYetValid, fmt.Sprintf("%s is valid from %s", who, key.NotBefore.Format(timeForm))
 	case len(roles) == 0 && len(rules.Approvals) > 0:
 		return release.UnauthorizedSigner, fmt.Sprintf("%s has none of the roles that count", key.Person)
 	case rules.ExcludePreparer && (key.Person == j.in.Release.PreparedBy || key.Person == s.PreparedBy):
@@ -226,12 +284,23 @@ func (j *judgement) notCounted(key Key, roles []string, s *Statement, now time.T
 }
 
 // approvals counts persons against every rule and against the minimum.
-func (j *judgement) approvals(count tally) gateResult {
+func (j *judgement) approvals(count tally, e emergency) gateResult {
 	if !j.asks() {
 		return skipped("no approval is needed")
 	}
+	if len(count.vetoes) > 0 {
+		g := fails(release.Vetoed, "rejected by %s", strings.Join(count.vetoes, ", "))
+		g.who = count.vetoes
+		return g
+	}
 	if j.in.Evidence.TooMany {
 		return fails(release.TooManySignatures, "more than %d files in %s", maxSignatures, ApprovalDir(j.in.Release.Environment, j.in.Release.App, j.in.Release.Digest))
+	}
+	if e.waives(WaiveApprovals) {
+		return skipped("waived by emergency " + Escape(e.statement.Incident))
+	}
+	if e.statement != nil && !e.valid {
+		return skipped("the emergency approval is refused")
 	}
 	var reasons []Finding
 	var met []string
@@ -293,13 +362,10 @@ func inBrackets(persons []string) string {
 	return " (" + strings.Join(persons, ", ") + ")"
 }
 
-// duties checks that the preparer, whom the policy does not count, is known: that
+// preparer checks that the preparer, whom the policy does not count, is known: that
 // manifest and approval name the same one.
-func (j *judgement) duties(count tally) gateResult {
+func (j *judgement) preparer(count tally) gateResult {
 	r := j.in.Release
-	if !j.asks() || !j.policy.Rules().ExcludePreparer {
-		return skipped("the policy does not ask for it")
-	}
 	if r.PreparedBy == "" {
 		return fails(release.ApprovalPreparerUnknown, "x-teal.preparedBy is missing")
 	}

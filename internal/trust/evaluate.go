@@ -40,6 +40,9 @@ type Input struct {
 	// Edge is the name of teal's edge network on this host, which routed containers
 	// join by teal's own doing (release.Host.EdgeNetwork). Empty: no such network.
 	Edge string
+	// Begun: the release was accepted before and is being deployed; a window that has
+	// closed meanwhile does not stop it.
+	Begun bool
 	// Platform is the host's, for example linux/amd64: scans of another one do not count.
 	Platform string
 }
@@ -66,6 +69,8 @@ type EmergencyMark struct {
 	At       time.Time      `json:"at"`
 	// Settled is when a normal approval of the same digest followed; zero: a debt.
 	Settled time.Time `json:"settled,omitzero"`
+	// FollowUpBy is when a normal approval is overdue; zero: the policy sets no time.
+	FollowUpBy time.Time `json:"followUpBy,omitzero"`
 }
 
 // Evaluate judges one release with the evidence at hand, at one time. It is pure,
@@ -99,6 +104,12 @@ type judgement struct {
 	signed    *Statement
 	signedErr error
 	read      bool
+	commits   map[string]commitSigner // by id
+	// opens is when the next window opens, as the last look found.
+	opens time.Time
+	// waived are the waivers of the policy and of signed OpenVEX, once gathered.
+	waived   []Waiver
+	gathered bool
 }
 
 // gateResult is what one gate has to say.
@@ -143,7 +154,7 @@ func (j *judgement) at(now time.Time) Verdict {
 		v.Policy = j.policy.Fingerprint()
 	}
 	if manifest.state != GatePass {
-		for _, name := range []string{GateRepository, GateSequence, GateHostAccess, GateClock, GateStatement, GateApprovals, GateDuties} {
+		for _, name := range gatesAfterManifest {
 			add(name, skipped("not judged: the manifest is refused"))
 		}
 		return v
@@ -151,16 +162,43 @@ func (j *judgement) at(now time.Time) Verdict {
 	add(GateRepository, j.once(GateRepository, j.repository))
 	add(GateSequence, j.once(GateSequence, j.sequence))
 	add(GateHostAccess, j.once(GateHostAccess, j.hostAccess))
+	add(GatePolicy, j.expired(now))
 	add(GateClock, j.clock(now))
 	add(GateStatement, j.statement(now))
-	count := j.count(now)
-	add(GateApprovals, j.approvals(count))
-	add(GateDuties, j.duties(count))
-	v.Observations = append(count.observations, j.in.Evidence.Ignored...)
+	who := j.authors(now)
+	count := j.count(now, who.persons)
+	e, urgent := j.emergency(count, now)
+	add(GateEmergency, urgent)
+	add(GateApprovals, j.approvals(count, e))
+	if e.waives(WaiveApprovals) {
+		add(GateDuties, skipped("waived by emergency "+Escape(e.statement.Incident)))
+	} else {
+		add(GateDuties, j.duties(count, who))
+	}
+	scans, notes := j.scans(now, e.waives)
+	add(GateScans, scans)
+	add(GateProvenance, j.provenance(now))
+	window, opens := j.windows(now, e)
+	add(GateWindow, window)
+	v.Observations = slices.Concat(count.observations, j.in.Evidence.Ignored, notes)
+	if stale := j.heartbeat(now); stale != nil {
+		v.Observations = append(v.Observations, *stale)
+	}
+	if chain := j.policy.Chain; chain != nil {
+		v.Observations = append(v.Observations, *chain)
+	}
 	v.Signers = count.signers
+	v.Seen = j.newest(now)
 	v.Accepted = len(v.Reasons) == 0
+	if v.Accepted {
+		v.Emergency = e.use(urgent, now)
+	}
+	j.opens = opens
 	return v
 }
+
+var gatesAfterManifest = []string{GateRepository, GateSequence, GateHostAccess, GatePolicy, GateClock, GateStatement,
+	GateEmergency, GateApprovals, GateDuties, GateScans, GateProvenance, GateWindow}
 
 func (j *judgement) once(name string, gate func() gateResult) gateResult {
 	g, ok := j.fixed[name]
@@ -266,7 +304,7 @@ func (j *judgement) asks() bool { return len(j.policy.Rules().Approvals) > 0 }
 // clock refuses to judge expiry with a clock that went back.
 func (j *judgement) clock(now time.Time) gateResult {
 	switch clock := j.in.Marks.Clock; {
-	case !j.asks():
+	case !j.timed():
 		return skipped("nothing that expires is asked for")
 	case now.Before(earliest):
 		return fails(release.ClockUntrusted, "the clock says %s", now.UTC().Format(timeForm))
@@ -279,19 +317,70 @@ func (j *judgement) clock(now time.Time) gateResult {
 
 // turningPoints are the times at which the verdict may change, in order.
 func (j *judgement) turningPoints() []time.Time {
-	if j.once(GateManifest, j.manifest).state != GatePass || !j.asks() {
+	if j.once(GateManifest, j.manifest).state != GatePass || !j.timed() {
 		return nil // nothing of it depends on time
 	}
-	points := []time.Time{earliest, j.in.Marks.Clock.Add(-MaxSkew)}
+	rules := j.policy.Rules()
+	points := []time.Time{earliest, j.in.Marks.Clock.Add(-MaxSkew), j.policy.ExpiresAt, j.opens}
+	key := func(k Key) { points = append(points, k.NotBefore, k.NotAfter) }
 	if s, err := j.parsed(); err == nil && s != nil {
 		points = append(points, s.IssuedAt.Add(-MaxSkew), s.ExpiresAt)
 	}
 	for _, c := range j.check() {
-		points = append(points, c.key.NotBefore, c.key.NotAfter)
+		key(c.key)
+	}
+	for _, c := range j.commits {
+		key(c.key)
+	}
+	for _, a := range j.attested() {
+		key(a.Key)
+		if a.Scan != nil {
+			points = append(points, a.Scan.FinishedOn.Add(-MaxSkew), a.Scan.DBUpdatedAt.Add(-MaxSkew), a.Scan.FinishedOn.Add(rules.Scans[a.Scan.Scanner].MaxAge))
+		}
+	}
+	for _, w := range j.waivers(j.in.Now) {
+		points = append(points, w.ExpiresAt)
+	}
+	for _, m := range j.in.Marks.Emergencies {
+		points = append(points, m.At.Add(24*time.Hour))
+	}
+	for _, w := range rules.Windows {
+		points = append(points, w.Closes(j.in.Now))
 	}
 	slices.SortFunc(points, time.Time.Compare)
-	return points
+	return slices.CompactFunc(points, time.Time.Equal)
 }
+
+// timed reports whether the policy asks for anything that time can change.
+func (j *judgement) timed() bool {
+	rules := j.policy.Rules()
+	return j.asks() || len(rules.Scans) > 0 || len(rules.Windows) > 0 || rules.RequireProvenance || !j.policy.ExpiresAt.IsZero()
+}
+
+// waivers are those of the policy, and those that the security role signed as OpenVEX.
+func (j *judgement) waivers(now time.Time) []Waiver {
+	if j.gathered {
+		return j.waived
+	}
+	j.gathered = true
+	j.waived = slices.Clone(j.policy.Rules().Waivers)
+	for _, a := range j.attested() {
+		if a.VEX == nil || !j.policy.HasRole(a.Key.Person, SecurityRole) {
+			continue
+		}
+		if _, gone := j.policy.RevokedKey(a.Key); gone {
+			continue
+		}
+		if code, _ := a.Key.ValidAt(now); code != "" {
+			continue
+		}
+		j.waived = append(j.waived, VEXWaivers(a.VEX, a.Key.Person, j.images())...)
+	}
+	return j.waived
+}
+
+// SecurityRole is the role whose members may sign OpenVEX documents that waive findings.
+const SecurityRole = "security"
 
 func codes(findings []Finding) []release.Code {
 	var out []release.Code

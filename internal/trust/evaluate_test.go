@@ -22,6 +22,11 @@ func (s *scene) restate(change func(*Statement)) *scene {
 	return s
 }
 
+// enveloped adds an approval as a DSSE envelope.
+func (s *scene) enveloped(key string) {
+	s.files[strings.ReplaceAll(key, "/", "-")+".dsse.json"] = string(sealed(s.t, "dsse", key, s.statement))
+}
+
 // TestAttacks is the table of attacks (research/verification.md 5) within reach of
 // approvals, sequences and the policy. Each starts from a scene that is accepted with
 // two approvals, which is the control: mend undoes the attack and nothing else.
@@ -52,7 +57,14 @@ func TestAttacks(t *testing.T) {
 			}
 		}, []release.Code{release.ApprovalThreshold}, ""},
 		{4, "two keys of one person", func(s *scene) { s.approved("ed25519/ann", "p256/ann") }, []release.Code{release.ApprovalThreshold}, ""},
-		{5, "the same key as DSSE", func(s *scene) { s.approved("ed25519/ann"); s.files["ann.dsse.json"] = "{}" }, []release.Code{release.ApprovalThreshold}, release.NotSupportedYet},
+		{5, "the same key as DSSE", func(s *scene) { s.approved("ed25519/ann"); s.enveloped("ed25519/ann") }, []release.Code{release.ApprovalThreshold}, ""},
+		{5, "one as SSH signature, one as DSSE", func(s *scene) { s.approved("ed25519/ann"); s.enveloped("p256/bob") }, nil, ""},
+		{5, "two as DSSE", func(s *scene) { s.enveloped("p256/ann"); s.enveloped("p256/bob") }, nil, ""},
+		{5, "DSSE over other bytes", func(s *scene) {
+			s.approved("ed25519/ann")
+			s.files["bob.dsse.json"] = string(sealed(t, "dsse", "p256/bob", []byte(`{"a":1}`)))
+		}, []release.Code{release.ApprovalThreshold}, release.SignatureInvalid},
+		{5, "DSSE by a stranger", func(s *scene) { s.approved("ed25519/ann"); s.enveloped("p256/stranger") }, []release.Code{release.ApprovalThreshold}, release.UnauthorizedSigner},
 		{7, "the release was changed afterwards", func(s *scene) {
 			s.approved(two...)
 			s.more["approvals/production/shop/"+string(testDigest)+"/approval.json"] = string(s.statement)
@@ -195,11 +207,27 @@ func TestAttacks(t *testing.T) {
 		{61, "a veto", func(s *scene) {
 			s.approved(two...)
 			s.files["no.sig"] = string(sign(t, "rsa3072", NamespaceReject, s.statement))
-		}, nil, release.NotSupportedYet},
+		}, []release.Code{release.Vetoed}, ""},
+		{61, "a veto by nobody of the role", func(s *scene) {
+			s.approved(two...)
+			s.files["no.sig"] = string(sign(t, "ed25519/eve", NamespaceReject, s.statement))
+		}, nil, release.UnauthorizedSigner},
+		{61, "a veto by a stranger", func(s *scene) {
+			s.approved(two...)
+			s.files["no.sig"] = string(sign(t, "ed25519/stranger", NamespaceReject, s.statement))
+		}, nil, release.UnauthorizedSigner},
+		{61, "a veto by the preparer", func(s *scene) {
+			s.approved(two...)
+			s.files["no.sig"] = string(sign(t, "ed25519/dave", NamespaceReject, s.statement))
+		}, []release.Code{release.Vetoed}, ""},
+		{61, "a veto with a revoked key", func(s *scene) {
+			s.approved(two...)
+			s.files["no.sig"] = string(sign(t, "p384", NamespaceReject, s.statement))
+		}, nil, release.KeyRevoked},
 		{68, "an emergency", func(s *scene) {
 			s.statement = []byte(strings.NewReplacer(`"kind":"normal"`, `"kind":"emergency"`, `"predicate":{`, `"predicate":{"incident":"INC-1","reason":"all is down, really","waives":["approvals"],`).Replace(string(s.statement)))
 			s.files["ann.sig"] = string(sign(t, "ed25519/ann", "teal-emergency-v1", s.statement))
-		}, []release.Code{release.NotSupportedYet, release.ApprovalThreshold}, release.WrongNamespace},
+		}, []release.Code{release.EmergencyInvalid, release.ApprovalThreshold}, ""},
 		{72, "leading junk", func(s *scene) {
 			s.approved(two...)
 			s.files["p256-bob.sig"] = "x\n" + s.files["p256-bob.sig"]
@@ -248,7 +276,7 @@ func checkShape(t *testing.T, v Verdict) {
 			bad++
 		}
 	}
-	want := []string{GateManifest, GateRepository, GateSequence, GateHostAccess, GateClock, GateStatement, GateApprovals, GateDuties}
+	want := slices.Concat([]string{GateManifest}, gatesAfterManifest)
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}

@@ -32,7 +32,7 @@ type Evidence struct {
 	// Unreadable says why approval.json is there but was not read (too long, not a
 	// plain file); empty otherwise.
 	Unreadable string
-	// Signatures are the .sig files, by name.
+	// Signatures are the .sig, .dsse.json and .sigstore.json files, by name.
 	Signatures []SignatureFile
 	// TooMany is set when the directory holds more files than teal reads. Nothing of
 	// it is counted then.
@@ -45,6 +45,8 @@ type Evidence struct {
 	// Attestations are the envelopes about the release's images, of Git and of the
 	// registry.
 	Attestations []AttestationFile
+	// Attested is what Attest made of them; Attestations is nil then.
+	Attested []Attestation
 	// Unreachable says why the registry's attestations are not (all) among them; empty
 	// when they are, or when no registry is asked.
 	Unreachable string
@@ -53,6 +55,8 @@ type Evidence struct {
 	// Images is what the registry says of each image, by its digest in hex. Empty when no
 	// registry was asked.
 	Images map[string]ImageFacts
+	// Heartbeat is trust/heartbeat.json; nil when there is none.
+	Heartbeat []byte
 	// Changes are the commits that changed the release.
 	Changes Changes
 }
@@ -80,6 +84,14 @@ type SignatureFile struct {
 	Data []byte
 }
 
+// envelope reports whether the file claims to be a DSSE envelope or a Sigstore bundle.
+func (f SignatureFile) envelope() bool {
+	return strings.HasSuffix(f.Name, ".dsse.json") || strings.HasSuffix(f.Name, ".sigstore.json")
+}
+
+// maxApprovalEnvelope bounds an envelope around approval.json, in bytes.
+const maxApprovalEnvelope = 2*maxStatement + 32<<10
+
 // Other is another release of the app that has an approval.
 type Other struct {
 	Digest   release.Digest
@@ -106,6 +118,7 @@ func Gather(fsys fs.FS, env, app string, digest release.Digest) (Evidence, error
 		return e, fmt.Errorf("gather evidence: %w", err)
 	}
 	e.TooMany = more
+	e.Heartbeat = readHeartbeat(fsys)
 	for _, entry := range entries {
 		if entry.Name() == StatementFile || e.TooMany {
 			continue
@@ -150,12 +163,14 @@ func (e *Evidence) addFile(fsys fs.FS, dir string, entry fs.DirEntry) error {
 		e.Ignored = append(e.Ignored, found(code, Escape(name)+": "+why, ""))
 	}
 	switch {
-	case strings.HasSuffix(name, ".dsse.json"), strings.HasSuffix(name, ".sigstore.json"):
-		ignore(release.NotSupportedYet, "DSSE and Sigstore envelopes are not carried out by this version, not counted")
-	case !strings.HasSuffix(name, ".sig"):
+	case !strings.HasSuffix(name, ".sig") && !SignatureFile{Name: name}.envelope():
 		ignore(release.EvidenceIgnored, "not a signature file, ignored")
 	default:
-		data, why, err := readPlain(fsys, path.Join(dir, name), maxSSHSig)
+		limit := maxSSHSig
+		if (SignatureFile{Name: name}).envelope() {
+			limit = maxApprovalEnvelope
+		}
+		data, why, err := readPlain(fsys, path.Join(dir, name), limit)
 		if err != nil {
 			return fmt.Errorf("gather evidence: %w", err)
 		}
@@ -187,7 +202,7 @@ func (e *Evidence) lookForOthers(fsys fs.FS) error {
 		if err != nil {
 			return fmt.Errorf("gather evidence: %w", err)
 		}
-		s, err := ParseStatement(data)
+		s, err := ReadStatement(data)
 		if err == nil && s.Digest == digest && s.App == e.App && s.Environment == e.Environment {
 			e.Others = append(e.Others, Other{Digest: digest, Sequence: s.Sequence})
 		}

@@ -52,7 +52,7 @@ func TestGather(t *testing.T) {
 	if string(e.Statement) != statement || e.Unreadable != "" || e.TooMany {
 		t.Errorf("statement: %q %q %v", e.Statement, e.Unreadable, e.TooMany)
 	}
-	want := []SignatureFile{{"a.sig", []byte("A")}, {"b.sig", []byte("B")}}
+	want := []SignatureFile{{"a.sig", []byte("A")}, {"b.sig", []byte("B")}, {"c.dsse.json", []byte("{}")}, {"c.sigstore.json", []byte("{}")}}
 	if d := cmp.Diff(want, e.Signatures); d != "" {
 		t.Error(d)
 	}
@@ -63,8 +63,6 @@ func TestGather(t *testing.T) {
 	wantIgnored := []string{
 		"evidence_ignored Approval.json: not a signature file, ignored",
 		"malformed_signature big.sig: longer than 16384 bytes",
-		"not_supported_yet c.dsse.json: DSSE and Sigstore envelopes are not carried out by this version, not counted",
-		"not_supported_yet c.sigstore.json: DSSE and Sigstore envelopes are not carried out by this version, not counted",
 		"malformed_signature dir.sig: not a plain file",
 		`evidence_ignored evil\x1b[2J.txt: not a signature file, ignored`,
 		"malformed_signature link.sig: not a plain file",

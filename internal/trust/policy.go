@@ -37,6 +37,14 @@ type Policy struct {
 	// ExpiresAt is when a policy of the chain ends; zero for an inline policy.
 	ExpiresAt time.Time
 
+	// Root signs the chain of policies; nil for an inline policy.
+	Root *Root
+	// Chain is what stopped the chain at this policy; nil when nothing did. One that went
+	// back or changed lets nothing new start.
+	Chain *Finding
+	// minVersion is where the chain begins on a new host.
+	minVersion int64
+
 	people      map[string][]Key
 	roles       map[string][]string
 	byKey       map[string]Key // by wire form of the public key
@@ -146,6 +154,7 @@ type Key struct {
 	Public crypto.PublicKey
 	// OpenPGP is the armoured public key of a commit signer, written as openpgp.
 	OpenPGP   string
+	pgpPrint  string    // its fingerprint, 40 or 64 hex
 	NotBefore time.Time // zero: always was valid
 	NotAfter  time.Time // zero: never expires
 }
@@ -153,6 +162,12 @@ type Key struct {
 // Fingerprint names the policy: SHA-256 (hex) of the file's bytes, the same as
 // `sha256sum /etc/teal/trust.yaml`.
 func (p *Policy) Fingerprint() string { return p.fingerprint }
+
+// Root are the persons who may publish the next policy of a chain.
+type Root struct {
+	Threshold int
+	Keys      []Key // with Person set
+}
 
 // Service is a pipeline, scanner or host that signs attestations, never approvals.
 type Service struct {
@@ -164,6 +179,9 @@ type Service struct {
 	Statements []string
 	Apps       []string // "*" is every app
 }
+
+// MinVersion is where the chain begins on a new host; 0 for an inline policy.
+func (p *Policy) MinVersion() int64 { return p.minVersion }
 
 // KeyOf finds whose key it is.
 func (p *Policy) KeyOf(key ssh.PublicKey) (Key, bool) {

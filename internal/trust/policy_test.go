@@ -3,7 +3,9 @@ package trust
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,6 +50,15 @@ hostAccess: {shop: {binds: [], volumes: [], capabilities: [], devices: [], names
 `, testRepo, pubLine(t, "ed25519/ann"), pubLine(t, "p256/ann"), pubLine(t, "p256/bob"), pubLine(t, "rsa3072"), pubLine(t, "ed25519/carol-old"),
 		pubLine(t, "ed25519/carol-next"), pubLine(t, "ed25519/dave"), pubLine(t, "ed25519/eve"), pubLine(t, "p384"),
 		ssh.FingerprintSHA256(sshSigner(t, "p384").PublicKey()))
+}
+
+// inlinePEM is a public key as it stands in a double-quoted YAML text.
+func inlinePEM(t testing.TB, name string) string {
+	der, err := x509.MarshalPKIXPublicKey(privateKey(t, name).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), "\n", `\n`)
 }
 
 func parsePolicy(t testing.TB, text string) *Policy {
@@ -106,6 +117,9 @@ func TestPolicyProblems(t *testing.T) {
 			out = strings.Replace(out, pairs[i], pairs[i+1], 1)
 		}
 		return out
+	}
+	service := func(rest string) string {
+		return swap("services: {}", fmt.Sprintf(`services: {ci: {keys: [{id: ci-1, pem: "%s"}], %s}}`, inlinePEM(t, "p256/ci"), rest))
 	}
 	for name, c := range map[string]struct {
 		text string
@@ -171,16 +185,35 @@ func TestPolicyProblems(t *testing.T) {
 		"severity":                   {swap("[critical, high]", "[critical, Hihg]"), release.PolicyInvalid, `"Hihg" is not one of`},
 		"app of a floor":             {swap("{shop: 7}", "{Shop: 7}"), release.PolicyInvalid, "not the name of an app"},
 
-		"not built: policyRoot":           {swap("policy:\n", "policyRoot: {threshold: 1}\npolicy:\n"), release.NotSupportedYet, ":6: policyRoot is recognised"},
-		"not built: services":             {swap("services: {}", "services: {ci: {}}"), release.NotSupportedYet, "policy.services is recognised"},
-		"not built: scanners":             {swap("scanners: []", "scanners: [trivy]"), release.NotSupportedYet, "minimums.scanners is recognised"},
-		"not built: scans":                {swap("scans: {}", "scans: {trivy: {}}"), release.NotSupportedYet, "production.scans is recognised"},
-		"not built: waivers":              {swap("waivers: []", "waivers: [{id: x}]"), release.NotSupportedYet, "production.waivers is recognised"},
-		"not built: windows":              {swap("windows: []", "windows: [{cron: x}]"), release.NotSupportedYet, "production.windows is recognised"},
-		"not built: emergency":            {swap("windows: []", "emergency: {role: devops}"), release.NotSupportedYet, "production.emergency is recognised"},
-		"not built: excludeCommitSigners": {swap("excludePreparer: true", "excludePreparer: true, excludeCommitSigners: required"), release.NotSupportedYet, "excludeCommitSigners is recognised"},
-		"not built: pem":                  {swap(`ssh: "`+pubLine(t, "ed25519/dave"), `pem: "-----BEGIN PUBLIC KEY-----`), release.NotSupportedYet, ".pem is recognised"},
-		"not built: openpgp":              {swap(`ssh: "`+pubLine(t, "ed25519/dave"), `openpgp: "-----BEGIN`), release.NotSupportedYet, ".openpgp is recognised"},
+		"policyRoot beside policy":    {swap("policy:\n", "policyRoot: {threshold: 1}\npolicy:\n"), release.PolicyInvalid, ":6: policyRoot and policy: want one of them"},
+		"service without anything":    {swap("services: {}", "services: {ci: {}}"), release.PolicyInvalid, "policy.services.ci: neither scanners nor statements"},
+		"service without apps":        {service(`scanners: [trivy]`), release.PolicyInvalid, `policy.services.ci.apps is missing; write ["*"]`},
+		"service, unknown scanner":    {service(`scanners: [grype], apps: ["*"]`), release.PolicyInvalid, `"grype" is not one of gitleaks, pip-audit, semgrep, snyk, trivy`},
+		"service, unknown statement":  {service(`statements: [sbom], apps: ["*"]`), release.PolicyInvalid, `"sbom" is not one of commits, deployment`},
+		"service with a person's key": {swap("services: {}", fmt.Sprintf(`services: {ci: {keys: [{id: ci-1, pem: "%s"}], scanners: [trivy], apps: ["*"]}}`, inlinePEM(t, "ed25519/ann"))), release.PolicyInvalid, "the same key as ann-1 of ann@example.com"},
+		"minimums ask for a scanner":  {swap("scanners: []", "scanners: [trivy]"), release.PolicyBelowFloor, "production does not ask for trivy, minimums.scanners does"},
+		"scan of an unknown scanner":  {swap("scans: {}", "scans: {grype: {}}"), release.PolicyInvalid, "production.scans.grype: not one of"},
+		"block below the minimum":     {swap("scans: {}", "scans: {trivy: {block: [critical]}}"), release.PolicyBelowFloor, "trivy.block leaves out high, minimums.block names it"},
+		"unknown severity":            {swap("scans: {}", "scans: {trivy: {unknownSeverityAs: none}}"), release.PolicyInvalid, `"none" is not one of critical, high`},
+		"waiver without reason":       {swap("waivers: []", "waivers: [{id: CVE-1, scanner: trivy, expiresAt: 2026-12-01T00:00:00Z}]"), release.PolicyInvalid, "waivers[0].reason is missing"},
+		"waiver without expiry":       {swap("waivers: []", "waivers: [{id: CVE-1, scanner: trivy, reason: x}]"), release.PolicyInvalid, "waivers[0].expiresAt is missing"},
+		"waiver without id":           {swap("waivers: []", "waivers: [{scanner: trivy, reason: x, expiresAt: 2026-12-01T00:00:00Z}]"), release.PolicyInvalid, "waivers[0].id is missing"},
+		"waiver of secrets":           {swap("waivers: []", "waivers: [{id: x, scanner: gitleaks, reason: x, expiresAt: 2026-12-01T00:00:00Z}]"), release.PolicyInvalid, "secrets are never waived"},
+		"waiver by nobody":            {swap("waivers: []", "waivers: [{id: x, scanner: trivy, reason: x, approvedBy: zoe, expiresAt: 2026-12-01T00:00:00Z}]"), release.PolicyInvalid, `"zoe" is not listed`},
+		"window without length":       {swap("windows: []", `windows: [{cron: "0 9 * * 1-5"}]`), release.PolicyInvalid, "windows[0].for is missing"},
+		"window of no cron":           {swap("windows: []", `windows: [{cron: "0 9 * *", for: 1h}]`), release.PolicyInvalid, "want five fields"},
+		"window of no zone":           {swap("windows: []", `windows: [{cron: "0 9 * * *", zone: Europe/Atlantis, for: 1h}]`), release.PolicyInvalid, "is no time zone"},
+		"window for ever":             {swap("windows: []", `windows: [{cron: "0 9 * * *", for: 169h}]`), release.PolicyInvalid, "at most 168h"},
+		"emergency without role":      {swap("windows: []", "emergency: {threshold: 1}"), release.PolicyInvalid, "emergency.role is missing"},
+		"emergency, loose pattern":    {swap("windows: []", `emergency: {role: audit, threshold: 1, incidentPattern: "INC-[0-9]+"}`), release.PolicyInvalid, "from ^ to $"},
+		"emergency, bad pattern":      {swap("windows: []", `emergency: {role: audit, threshold: 1, incidentPattern: "^INC-([0-9]+$"}`), release.PolicyInvalid, "incidentPattern"},
+		"emergency waives secrets":    {swap("windows: []", `emergency: {role: audit, threshold: 1, incidentPattern: "^I$", mayWaive: [secrets]}`), release.PolicyInvalid, `"secrets" is not one of approvals`},
+		"emergency below the floor":   {swap("windows: []", `emergency: {role: audit, threshold: 1, incidentPattern: "^I$", maxTTL: 5h}`), release.PolicyBelowFloor, "maxTTL is 5h0m0s, minimums.emergencyTTL 4h0m0s"},
+		"commit signers, maybe":       {swap("excludePreparer: true", "excludePreparer: true, excludeCommitSigners: yes"), release.PolicyInvalid, "excludeCommitSigners: want required"},
+		"PEM of nothing":              {swap(`ssh: "`+pubLine(t, "ed25519/dave"), `pem: "-----BEGIN PUBLIC KEY-----`), release.PolicyInvalid, ".pem: not a public key that teal counts"},
+		"OpenPGP of nothing":          {swap(`ssh: "`+pubLine(t, "ed25519/dave"), `openpgp: "-----BEGIN`), release.PolicyInvalid, ".openpgp: not a public key that teal counts"},
+		"two encodings of one key":    {swap(`ssh: "`+pubLine(t, "ed25519/dave")+`"`, fmt.Sprintf(`ssh: "%s", pem: "%s"`, pubLine(t, "ed25519/dave"), inlinePEM(t, "ed25519/dave"))), release.PolicyInvalid, "ssh and pem; want one of them"},
+		"one key as SSH and as PEM":   {swap(`ssh: "`+pubLine(t, "ed25519/dave")+`"`, fmt.Sprintf(`pem: "%s"`, inlinePEM(t, "ed25519/ann"))), release.PolicyInvalid, "the same key as ann-1 of ann@example.com"},
 
 		"bind of the root":       {swap("binds: []", "binds: [{source: /}]"), release.PolicyInvalid, "/ can never be allowed"},
 		"bind of the socket":     {swap("binds: []", "binds: [{source: /var/run/docker.sock}]"), release.PolicyInvalid, "can never be allowed"},

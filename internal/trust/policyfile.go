@@ -10,7 +10,6 @@ import (
 	"time"
 
 	yaml "go.yaml.in/yaml/v3"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/tealops/teal/internal/release"
 )
@@ -26,7 +25,8 @@ var (
 	keyIDForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,62}$`)
 	roleForm  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	// fingerprintForm is what ssh-keygen -l prints.
-	fingerprintForm = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+	// or SHA-256 of an SPKI, or an OpenPGP fingerprint, in hex.
+	fingerprintForm = regexp.MustCompile(`^(SHA256:[A-Za-z0-9+/]{43}|[0-9a-f]{64}|[0-9a-f]{40})$`)
 	severities      = []string{"critical", "high", "medium", "low", "unknown"}
 )
 
@@ -36,8 +36,19 @@ var (
 // out and that asks for something. The error is a *PolicyError with all problems;
 // whoever holds an older policy goes on with that.
 func ParsePolicy(file string, data []byte) (*Policy, error) {
+	b := newPolicyBuilder(file, data)
+	if top := b.document(data); top != nil {
+		b.top(top)
+	}
+	if problems := b.sorted(); len(problems) > 0 {
+		return nil, &PolicyError{Problems: problems}
+	}
+	return b.p, nil
+}
+
+func newPolicyBuilder(file string, data []byte) *policyBuilder {
 	sum := sha256.Sum256(data)
-	b := policyBuilder{
+	return &policyBuilder{
 		yamlReader: yamlReader{file: file},
 		rawKeys:    map[string]string{}, keyIDs: map[string]bool{},
 		p: &Policy{
@@ -46,13 +57,6 @@ func ParsePolicy(file string, data []byte) (*Policy, error) {
 			fingerprint: hex.EncodeToString(sum[:]),
 		},
 	}
-	if top := b.document(data); top != nil {
-		b.top(top)
-	}
-	if problems := b.sorted(); len(problems) > 0 {
-		return nil, &PolicyError{Problems: problems}
-	}
-	return b.p, nil
 }
 
 // policyBuilder fills a Policy from nodes.
@@ -76,9 +80,13 @@ func (b *policyBuilder) top(n *yaml.Node) {
 		b.p.Environment = b.matching(m["environment"], "environment", nameForm, "the name of this host's environment")
 	}
 	b.minimums(m["minimums"])
-	b.notBuilt(m["policyRoot"], "policyRoot")
-	if b.present(n, m["policy"], "policy") {
-		b.policy(m["policy"])
+	switch {
+	case m["policyRoot"] != nil && m["policy"] != nil:
+		b.wrong(m["policyRoot"], "policyRoot and policy: want one of them; with policyRoot the policy comes from the chain in Git")
+	case m["policyRoot"] != nil:
+		b.policyRoot(m["policyRoot"])
+	case b.present(n, m["policy"], "policy"):
+		b.policy(m["policy"], b.mapping(m["policy"], "policy", policyParts...))
 	}
 	for _, f := range b.fields(m["hostAccess"], "hostAccess") {
 		app := b.appName(f.key, "hostAccess")
@@ -118,13 +126,16 @@ func (b *policyBuilder) appName(k *yaml.Node, path string) string {
 
 func (b *policyBuilder) minimums(n *yaml.Node) {
 	m := b.mapping(n, "minimums", "approvals", "scanners", "block", "emergencyTTL", "catchUp", "sequence")
-	b.notBuilt(m["scanners"], "minimums.scanners")
 	out := Minimums{
+		Scanners:     b.scanners(m["scanners"], "minimums.scanners"),
 		Approvals:    int(min(b.integer(m["approvals"], "minimums.approvals"), 1<<20)),
 		Block:        b.texts(m["block"], "minimums.block"),
 		EmergencyTTL: b.duration(m["emergencyTTL"], "minimums.emergencyTTL", DefaultEmergencyTTL),
 		CatchUp:      b.duration(m["catchUp"], "minimums.catchUp", DefaultCatchUp),
 		Sequence:     map[string]int64{},
+	}
+	if m["block"] == nil {
+		out.Block = []string{string(SeverityCritical), string(SeverityHigh)}
 	}
 	for _, s := range out.Block {
 		if !slices.Contains(severities, s) {
@@ -138,11 +149,19 @@ func (b *policyBuilder) minimums(n *yaml.Node) {
 	b.p.Minimums = out
 }
 
-func (b *policyBuilder) policy(n *yaml.Node) {
-	m := b.mapping(n, "policy", "people", "services", "roles", "revoked", "environments")
-	b.notBuilt(m["services"], "policy.services")
+// policyParts are the members of a policy: in trust.yaml, and in a body of the chain.
+var policyParts = []string{"people", "services", "roles", "revoked", "environments", "repository"}
+
+func (b *policyBuilder) policy(n *yaml.Node, m map[string]*yaml.Node) {
 	for _, f := range b.fields(m["people"], "policy.people") {
 		b.person(f)
+	}
+	b.p.Services = map[string]Service{}
+	for _, f := range b.fields(m["services"], "policy.services") {
+		b.service(f)
+	}
+	if r := b.mapping(m["repository"], "policy.repository", "maxStaleness"); r["maxStaleness"] != nil {
+		b.p.MaxStaleness = b.duration(r["maxStaleness"], "policy.repository.maxStaleness", 0)
 	}
 	for i, item := range b.list(m["revoked"], "policy.revoked") {
 		b.revocation(item, fmt.Sprintf("policy.revoked[%d]", i))
@@ -165,49 +184,10 @@ func (b *policyBuilder) person(f yamlField) {
 	m := b.mapping(f.value, path, "keys")
 	b.p.people[person] = nil
 	for i, item := range b.list(m["keys"], path+".keys") {
-		b.key(item, fmt.Sprintf("%s.keys[%d]", path, i), person)
-	}
-}
-
-func (b *policyBuilder) key(n *yaml.Node, path, person string) {
-	m := b.mapping(n, path, "id", "ssh", "pem", "openpgp", "notBefore", "notAfter")
-	b.notBuilt(m["pem"], path+".pem")
-	b.notBuilt(m["openpgp"], path+".openpgp")
-	k := Key{Person: person, NotBefore: b.time(m["notBefore"], path+".notBefore"), NotAfter: b.time(m["notAfter"], path+".notAfter")}
-	if !k.NotAfter.IsZero() && !k.NotAfter.After(k.NotBefore) {
-		b.wrong(m["notAfter"], "%s.notAfter: not after notBefore", path)
-	}
-	if b.present(n, m["id"], path+".id") {
-		k.ID = b.matching(m["id"], path+".id", keyIDForm, "a short id")
-		if k.ID != "" && b.keyIDs[k.ID] {
-			b.wrong(m["id"], "%s.id: %q again", path, k.ID)
+		if k, ok := b.key(item, fmt.Sprintf("%s.keys[%d]", path, i), Key{Person: person}, "ssh", "pem", "openpgp"); ok {
+			b.p.people[person] = append(b.p.people[person], k)
 		}
-		b.keyIDs[k.ID] = true
 	}
-	if m["ssh"] == nil {
-		if asksNothing(m["pem"]) && asksNothing(m["openpgp"]) {
-			b.wrong(n, "%s.ssh is missing", path)
-		}
-		return
-	}
-	key, err := parseSSHKeyLine(b.text(m["ssh"], path+".ssh"))
-	if err != nil {
-		b.wrong(m["ssh"], "%s.ssh: not a public key that teal counts: %s", path, Escape(err.Error()))
-		return
-	}
-	raw, err := rawKey(key)
-	if err != nil {
-		b.wrong(m["ssh"], "%s.ssh: %s", path, Escape(err.Error()))
-		return
-	}
-	if first, ok := b.rawKeys[raw]; ok {
-		b.wrong(m["ssh"], "%s.ssh: the same key as %s; one key belongs to one person", path, first)
-		return
-	}
-	b.rawKeys[raw] = fmt.Sprintf("%s of %s", Escape(k.ID), Escape(person))
-	k.SSH = key
-	b.p.people[person] = append(b.p.people[person], k)
-	b.p.byKey[string(key.Marshal())] = k
 }
 
 func (b *policyBuilder) revocation(n *yaml.Node, path string) {
@@ -215,7 +195,7 @@ func (b *policyBuilder) revocation(n *yaml.Node, path string) {
 	if !b.present(n, m["keySha256"], path+".keySha256") || !b.present(n, m["reason"], path+".reason") {
 		return
 	}
-	print := b.matching(m["keySha256"], path+".keySha256", fingerprintForm, "a fingerprint as ssh-keygen -l prints it (SHA256:…)")
+	print := b.matching(m["keySha256"], path+".keySha256", fingerprintForm, "a fingerprint as ssh-keygen -l prints it (SHA256:…), the SHA-256 of a PEM key's SPKI in hex, or an OpenPGP fingerprint")
 	reason := b.text(m["reason"], path+".reason")
 	b.time(m["at"], path+".at") // for people: a revoked key counts at no time
 	if print != "" {
@@ -245,15 +225,24 @@ func (b *policyBuilder) environment(f yamlField) {
 		b.wrong(f.key, "%s: not the name of an environment", path)
 	}
 	b.envNodes[env] = f.key
-	m := b.mapping(f.value, path, "approvals", "separationOfDuties", "maxApprovalAge", "scans", "waivers", "windows", "emergency")
-	for _, part := range []string{"scans", "waivers", "windows", "emergency"} {
-		b.notBuilt(m[part], path+"."+part)
-	}
+	m := b.mapping(f.value, path, "approvals", "separationOfDuties", "maxApprovalAge", "scans", "waivers", "windows", "emergency", "requireProvenance")
 	duties := b.mapping(m["separationOfDuties"], path+".separationOfDuties", "excludePreparer", "excludeCommitSigners")
-	b.notBuilt(duties["excludeCommitSigners"], path+".separationOfDuties.excludeCommitSigners")
 	rules := Rules{
-		ExcludePreparer: b.boolean(duties["excludePreparer"], path+".separationOfDuties.excludePreparer"),
-		MaxApprovalAge:  b.duration(m["maxApprovalAge"], path+".maxApprovalAge", DefaultMaxApprovalAge),
+		ExcludePreparer:   b.boolean(duties["excludePreparer"], path+".separationOfDuties.excludePreparer"),
+		MaxApprovalAge:    b.duration(m["maxApprovalAge"], path+".maxApprovalAge", DefaultMaxApprovalAge),
+		RequireProvenance: b.boolean(m["requireProvenance"], path+".requireProvenance"),
+	}
+	if node := duties["excludeCommitSigners"]; node != nil {
+		rules.ExcludeCommitSigners = b.text(node, path+".separationOfDuties.excludeCommitSigners") == "required"
+		if !rules.ExcludeCommitSigners {
+			b.wrong(node, "%s.separationOfDuties.excludeCommitSigners: want required, or leave it out", path)
+		}
+	}
+	b.scans(&rules, m["scans"], path+".scans")
+	b.waivers(&rules, m["waivers"], path+".waivers")
+	b.windows(&rules, m["windows"], path+".windows")
+	if m["emergency"] != nil && !isNull(m["emergency"]) {
+		b.emergency(&rules, m["emergency"], path+".emergency")
 	}
 	// The list must be written down: leaving it out must not mean "nobody has to agree".
 	if b.present(f.key, m["approvals"], path+".approvals") && isNull(m["approvals"]) {
@@ -261,7 +250,7 @@ func (b *policyBuilder) environment(f yamlField) {
 	}
 	for i, item := range b.list(m["approvals"], path+".approvals") {
 		at := fmt.Sprintf("%s.approvals[%d]", path, i)
-		if rule, ok := b.rule(item, at); ok {
+		if rule, ok := b.rule(item, at, b.mapping(item, at, "role", "threshold")); ok {
 			if slices.ContainsFunc(rules.Approvals, func(r Rule) bool { return r.Role == rule.Role }) {
 				b.wrong(item, "%s: role %s again", at, rule.Role)
 			}
@@ -271,8 +260,8 @@ func (b *policyBuilder) environment(f yamlField) {
 	b.p.Environments[env] = rules
 }
 
-func (b *policyBuilder) rule(n *yaml.Node, path string) (Rule, bool) {
-	m := b.mapping(n, path, "role", "threshold")
+// rule reads role and threshold, of which m holds the nodes.
+func (b *policyBuilder) rule(n *yaml.Node, path string, m map[string]*yaml.Node) (Rule, bool) {
 	if !b.present(n, m["role"], path+".role") || !b.present(n, m["threshold"], path+".threshold") {
 		return Rule{}, false
 	}
@@ -300,12 +289,10 @@ func (b *policyBuilder) rule(n *yaml.Node, path string) (Rule, bool) {
 // usable reports whether a person has a key that could ever count. Whether it is
 // valid now is not asked: loading a policy has no clock.
 func (b *policyBuilder) usable(person string) bool {
-	for _, k := range b.p.people[person] {
-		if _, gone := b.p.revoked[ssh.FingerprintSHA256(k.SSH)]; !gone {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.p.people[person], func(k Key) bool {
+		_, gone := b.p.RevokedKey(k)
+		return k.OpenPGP == "" && !gone // OpenPGP keys sign commits, not approvals
+	})
 }
 
 // floor compares the rules of the host's own environment with the minimums.
@@ -321,6 +308,16 @@ func (b *policyBuilder) floor(n *yaml.Node) {
 	}
 	if len(b.problems) > 0 {
 		return // a wrong number would look like a low one
+	}
+	for _, scanner := range b.p.Minimums.Scanners {
+		if _, ok := rules.Scans[scanner]; !ok {
+			b.fail(release.PolicyBelowFloor, b.envNodes[env], "add the scanner to scans, or take it out of minimums.scanners",
+				"policy.environments.%s does not ask for %s, minimums.scanners does", env, scanner)
+		}
+	}
+	if e := rules.Emergency; e != nil && e.MaxTTL > b.p.Minimums.EmergencyTTL {
+		b.fail(release.PolicyBelowFloor, b.envNodes[env], "shorten emergency.maxTTL, or raise minimums.emergencyTTL",
+			"policy.environments.%s.emergency.maxTTL is %s, minimums.emergencyTTL %s", env, e.MaxTTL, b.p.Minimums.EmergencyTTL)
 	}
 	sum := 0
 	for _, rule := range rules.Approvals {

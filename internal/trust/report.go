@@ -1,5 +1,12 @@
 package trust
 
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tealops/teal/internal/release"
+)
+
 // Severity is how bad a finding is. What teal cannot read is SeverityUnknown, never a
 // low one.
 type Severity string
@@ -39,7 +46,8 @@ type ScanFinding struct {
 	Suppressed string // by what; empty: not suppressed
 }
 
-// Report is a scanner's native report, normalised.
+// Report is a scanner's native report, normalised. Counters in reports are not read:
+// findings are counted anew.
 type Report struct {
 	Findings []ScanFinding
 	// Incomplete says why the scan did not look at everything; empty when it did.
@@ -60,4 +68,124 @@ type Report struct {
 	Unredacted bool
 	// DriverVersion is the scanner's version as the report says; empty when it does not.
 	DriverVersion string
+}
+
+// ReportError says why a native report is not usable. Code is attestation_malformed,
+// attestation_incomplete or attestation_too_large.
+type ReportError struct {
+	Code   release.Code
+	Detail string // safe to print
+}
+
+func (e *ReportError) Error() string { return string(e.Code) + ": " + e.Detail }
+
+func reportFault(code release.Code, format string, args ...any) error {
+	return &ReportError{code, fmt.Sprintf(format, args...)}
+}
+
+// ParseReport normalises a scanner's native report: JSON of the five scanners, and
+// SARIF 2.1.0. It is the one place that decides what a scanner's words mean
+// (research/verification.md 2.3). Errors are *ReportError; that a scan was not whole is
+// Report.Incomplete.
+func ParseReport(scanner, format string, data []byte) (Report, error) {
+	if err := checkJSON(data, maxPayloadDepth); err != nil {
+		return Report{}, reportFault(release.AttestationMalformed, "the report: %s", Escape(err.Error()))
+	}
+	r := reportReader{cursor: cursor{data: data}, scanner: scanner}
+	parse, ok := map[string]func(){
+		Trivy + "/trivy-json":        r.trivy,
+		Snyk + "/snyk-json":          r.snyk,
+		PipAudit + "/pip-audit-json": r.pipAudit,
+		Semgrep + "/semgrep-json":    r.semgrep,
+		Gitleaks + "/gitleaks-json":  r.gitleaks,
+	}[scanner+"/"+format]
+	switch {
+	case ok:
+		parse()
+	case format == "sarif-2.1.0" && scanner != PipAudit: // it writes no SARIF
+		r.sarif()
+	default:
+		return Report{}, reportFault(release.AttestationMalformed, "%s has no report of format %s", Escape(scanner), Escape(format))
+	}
+	return r.out, r.err
+}
+
+// reportReader reads one native report.
+type reportReader struct {
+	cursor
+	scanner string
+	out     Report
+	err     error
+}
+
+// add keeps a finding, up to the bound.
+func (r *reportReader) add(f ScanFinding) {
+	if len(r.out.Findings) >= maxFindings {
+		if r.err == nil {
+			r.err = reportFault(release.AttestationTooLarge, "more than %d findings", maxFindings)
+		}
+		return
+	}
+	f.Scanner = r.scanner
+	if f.Severity == "" {
+		f.Severity = SeverityUnknown
+	}
+	if f.ID == "" {
+		r.incomplete("a finding has no id")
+	}
+	r.out.Findings = append(r.out.Findings, f)
+}
+
+// incomplete keeps the first reason.
+func (r *reportReader) incomplete(format string, args ...any) {
+	if r.out.Incomplete == "" {
+		r.out.Incomplete = fmt.Sprintf(format, args...)
+	}
+}
+
+// maxWarnings bounds what is only shown.
+const maxWarnings = 20
+
+func (r *reportReader) warn(format string, args ...any) {
+	if len(r.out.Warnings) < maxWarnings {
+		r.out.Warnings = append(r.out.Warnings, fmt.Sprintf(format, args...))
+	}
+}
+
+// fields reads an object by member name; the rest is skipped. It reports whether the
+// value is an object.
+func (r *reportReader) fields(read map[string]func()) bool {
+	return r.object(func(name string) {
+		if f, ok := read[name]; ok {
+			f()
+		} else {
+			r.skip()
+		}
+	})
+}
+
+// into reads a string into a field.
+func (r *reportReader) into(s *string) func() { return func() { *s = r.word() } }
+
+// wordSeverity reads a scanner's word for a severity in any ASCII case. Anything else,
+// numbers too, is unknown.
+func wordSeverity(word string, words map[string]Severity) Severity {
+	if s, ok := words[asciiLower(strings.Trim(word, " \t"))]; ok {
+		return s
+	}
+	return SeverityUnknown
+}
+
+// plainWords are the words that most scanners use.
+var plainWords = map[string]Severity{"critical": SeverityCritical, "high": SeverityHigh, "medium": SeverityMedium, "low": SeverityLow}
+
+// splitList splits "a, b" as Trivy writes several fixed versions.
+func splitList(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
 }

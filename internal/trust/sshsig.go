@@ -16,8 +16,10 @@ import (
 
 // SSH signature namespaces: one purpose each. Every other namespace is refused.
 const (
-	NamespaceApproval = "teal-approval-v1"
-	NamespaceReject   = "teal-reject-v1" // a veto; recognised, not built yet
+	NamespaceApproval  = "teal-approval-v1"  // over approval.json of kind normal
+	NamespaceEmergency = "teal-emergency-v1" // over approval.json of kind emergency
+	NamespaceReject    = "teal-reject-v1"    // a veto, over approval.json of either kind
+	NamespacePolicy    = "teal-policy-v1"    // over trust/policy.<N>.json
 )
 
 const (

@@ -42,15 +42,19 @@ type Statement struct {
 	ExpiresAt   time.Time // UTC, whole seconds
 	PreparedBy  string    // as the manifest says; may be empty
 	Checklist   Checklist
+
+	// Incident, Reason and Waives are those of an emergency; all empty when normal.
+	Incident string   // 1 to 200 ASCII characters; the policy has a pattern for it
+	Reason   string   // 20 to 2000 characters; not escaped
+	Waives   []string // of Waivable, sorted, unique; empty but not nil in an emergency
 }
 
 // Kind is what sort of approval a statement is.
 type Kind string
 
 const (
-	KindNormal Kind = "normal"
-	// KindEmergency is recognised and refused with not_supported_yet.
-	KindEmergency Kind = "emergency"
+	KindNormal    Kind = "normal"
+	KindEmergency Kind = "emergency" // DESIGN 5.3
 )
 
 // Checklist is what the approvers looked at: every key, always.
@@ -89,7 +93,7 @@ func (c *Checklist) checks() []struct {
 }
 
 // StatementError says why approval.json is not a usable statement. Code is
-// approval_malformed, or not_supported_yet for an emergency.
+// approval_malformed, or emergency_invalid for what only an emergency has.
 type StatementError struct {
 	Code   release.Code
 	Detail string // safe to print
@@ -109,8 +113,8 @@ var (
 )
 
 // NewStatement prepares the statement of a release for approvers to sign. Times are
-// cut to whole seconds, in UTC.
-func NewStatement(r *release.Release, repoID string, issuedAt, expiresAt time.Time, checklist Checklist) (Statement, error) {
+// cut to whole seconds, in UTC. Without options it is a normal approval.
+func NewStatement(r *release.Release, repoID string, issuedAt, expiresAt time.Time, checklist Checklist, options ...StatementOption) (Statement, error) {
 	if r == nil {
 		return Statement{}, errors.New("prepare approval: no release")
 	}
@@ -118,6 +122,9 @@ func NewStatement(r *release.Release, repoID string, issuedAt, expiresAt time.Ti
 		Environment: r.Environment, App: r.App, Digest: r.Digest, RepoID: repoID, Sequence: r.Sequence,
 		Images: Images(r), Kind: KindNormal, PreparedBy: r.PreparedBy, Checklist: checklist,
 		IssuedAt: issuedAt.UTC().Truncate(time.Second), ExpiresAt: expiresAt.UTC().Truncate(time.Second),
+	}
+	for _, option := range options {
+		option(&s)
 	}
 	if err := s.validate(); err != nil {
 		return Statement{}, fmt.Errorf("prepare approval: %w", err)
@@ -153,15 +160,23 @@ func (s Statement) Marshal() ([]byte, error) {
 		}
 		checklist[c.name] = line
 	}
+	predicate := map[string]any{
+		"app": s.App, "environment": s.Environment, "repoId": s.RepoID, "sequence": s.Sequence, "images": images,
+		"kind": string(s.Kind), "issuedAt": s.IssuedAt.Format(timeForm), "expiresAt": s.ExpiresAt.Format(timeForm),
+		"preparedBy": s.PreparedBy, "checklist": checklist,
+	}
+	if s.Kind == KindEmergency {
+		waives := []any{}
+		for _, word := range s.Waives {
+			waives = append(waives, word)
+		}
+		predicate["incident"], predicate["reason"], predicate["waives"] = s.Incident, s.Reason, waives
+	}
 	out, err := canonicalJSON(map[string]any{
 		"_type":         StatementType,
 		"predicateType": PredicateTypeApproval,
 		"subject":       []any{map[string]any{"name": s.subject(), "digest": map[string]any{"sha256": string(s.Digest)}}},
-		"predicate": map[string]any{
-			"app": s.App, "environment": s.Environment, "repoId": s.RepoID, "sequence": s.Sequence, "images": images,
-			"kind": string(s.Kind), "issuedAt": s.IssuedAt.Format(timeForm), "expiresAt": s.ExpiresAt.Format(timeForm),
-			"preparedBy": s.PreparedBy, "checklist": checklist,
-		},
+		"predicate":     predicate,
 	})
 	if err != nil {
 		return nil, err
@@ -173,138 +188,6 @@ func (s Statement) Marshal() ([]byte, error) {
 }
 
 func (s Statement) subject() string { return "environments/" + s.Environment + "/" + s.App }
-
-// ParseStatement reads approval.json strictly: no unknown, missing, duplicate or
-// differently spelled member at any depth, one form of each value. Errors are
-// *StatementError. Whether the statement is about the right release, and still
-// valid, is for Evaluate.
-func ParseStatement(data []byte) (Statement, error) {
-	s, err := parseStatement(data)
-	var known *StatementError
-	if err != nil && !errors.As(err, &known) {
-		err = &StatementError{release.ApprovalMalformed, err.Error()}
-	}
-	if err != nil {
-		return Statement{}, err
-	}
-	return s, nil
-}
-
-func parseStatement(data []byte) (Statement, error) {
-	if len(data) > maxStatement {
-		return Statement{}, fmt.Errorf("longer than %d bytes", maxStatement)
-	}
-	doc, err := strictJSON(data)
-	if err != nil {
-		return Statement{}, err
-	}
-	var r jsonReader
-	top := r.object(doc, "", []string{"_type", "subject", "predicateType", "predicate"}, nil)
-	if r.err != nil {
-		return Statement{}, r.err
-	}
-	if t := r.text(top["_type"], "_type"); t != StatementType {
-		r.fail("_type", "\"%s\", want \"%s\"", Escape(t), StatementType)
-	}
-	if t := r.text(top["predicateType"], "predicateType"); t != PredicateTypeApproval {
-		r.fail("predicateType", "\"%s\", want \"%s\"", Escape(t), PredicateTypeApproval)
-	}
-	var s Statement
-	subjects := r.list(top["subject"], "subject")
-	if len(subjects) != 1 {
-		r.fail("subject", "%d entries, want exactly one", len(subjects))
-		return Statement{}, r.err
-	}
-	subject := r.object(subjects[0], "subject[0]", []string{"name", "digest"}, nil)
-	name := r.text(subject["name"], "subject[0].name")
-	digest := r.object(subject["digest"], "subject[0].digest", []string{"sha256"}, nil)
-	s.Digest = release.Digest(r.text(digest["sha256"], "subject[0].digest.sha256"))
-
-	s.readPredicate(&r, top["predicate"])
-	if r.err != nil {
-		return Statement{}, r.err
-	}
-	if s.Kind == KindEmergency {
-		return Statement{}, &StatementError{release.NotSupportedYet, "kind emergency: emergency approvals are not carried out by this version"}
-	}
-	if err := s.validate(); err != nil {
-		return Statement{}, err
-	}
-	if name != s.subject() {
-		return Statement{}, fmt.Errorf("subject[0].name: \"%s\", want \"%s\" as the predicate says", Escape(name), s.subject())
-	}
-	return s, nil
-}
-
-func (s *Statement) readPredicate(r *jsonReader, v jsonValue) {
-	// The members of an emergency exist if and only if the kind is emergency, so the
-	// kind is read first.
-	required := []string{"app", "environment", "repoId", "sequence", "images", "kind", "issuedAt", "expiresAt", "preparedBy", "checklist"}
-	if object, ok := v.(jsonObject); ok {
-		for _, m := range object {
-			if m.name == "kind" && m.value == jsonValue(string(KindEmergency)) {
-				required = append(required, "incident", "reason", "waives")
-			}
-		}
-	}
-	p := r.object(v, "predicate", required, nil)
-	if r.err != nil {
-		return
-	}
-	s.App = r.text(p["app"], "predicate.app")
-	s.Environment = r.text(p["environment"], "predicate.environment")
-	s.RepoID = r.text(p["repoId"], "predicate.repoId")
-	s.Sequence = r.integer(p["sequence"], "predicate.sequence")
-	images := r.list(p["images"], "predicate.images")
-	if len(images) > maxImages {
-		r.fail("predicate.images", "%d entries, at most %d", len(images), maxImages)
-		return
-	}
-	s.Images = []string{}
-	for i, image := range images {
-		s.Images = append(s.Images, r.text(image, fmt.Sprintf("predicate.images[%d]", i)))
-	}
-	s.Kind = Kind(r.text(p["kind"], "predicate.kind"))
-	s.IssuedAt = readTime(r, p["issuedAt"], "predicate.issuedAt")
-	s.ExpiresAt = readTime(r, p["expiresAt"], "predicate.expiresAt")
-	s.PreparedBy = r.text(p["preparedBy"], "predicate.preparedBy")
-
-	var names []string
-	for _, c := range s.Checklist.checks() {
-		names = append(names, c.name)
-	}
-	list := r.object(p["checklist"], "predicate.checklist", names, nil)
-	if r.err != nil {
-		return
-	}
-	for _, c := range s.Checklist.checks() {
-		path := "predicate.checklist." + c.name
-		line := r.object(list[c.name], path, []string{"state"}, []string{"note"})
-		c.check.State = CheckState(r.text(line["state"], path+".state"))
-		if note, ok := line["note"]; ok {
-			c.check.Note = r.text(note, path+".note")
-		}
-	}
-}
-
-func readTime(r *jsonReader, v jsonValue, path string) time.Time {
-	text := r.text(v, path)
-	t, err := parseTime(text)
-	if err != nil {
-		r.fail(path, "%v", err)
-	}
-	return t
-}
-
-// parseTime reads the one form of a time. time.Parse alone would also take
-// fractions of a second.
-func parseTime(text string) (time.Time, error) {
-	t, err := time.Parse(timeForm, text)
-	if err != nil || t.Format(timeForm) != text || t.Year() < 1970 {
-		return time.Time{}, fmt.Errorf("\"%s\" is not a time of the form YYYY-MM-DDTHH:MM:SSZ", Escape(text))
-	}
-	return t, nil
-}
 
 // validate checks every value by itself.
 func (s Statement) validate() error {
@@ -319,8 +202,10 @@ func (s Statement) validate() error {
 		return fmt.Errorf("repoId \"%s\" is not a lower-case uuid", Escape(s.RepoID))
 	case s.Sequence < 1 || s.Sequence > maxJSONInteger:
 		return fmt.Errorf("sequence %d is not from 1 to 2^53-1", s.Sequence)
-	case s.Kind != KindNormal:
-		return fmt.Errorf("kind \"%s\", want normal", Escape(string(s.Kind)))
+	case s.Kind != KindNormal && s.Kind != KindEmergency:
+		return fmt.Errorf("kind \"%s\", want normal or emergency", Escape(string(s.Kind)))
+	case s.Kind == KindNormal && (s.Incident != "" || s.Reason != "" || s.Waives != nil):
+		return errors.New("incident, reason and waives belong to an emergency")
 	case s.PreparedBy != "" && !personForm.MatchString(s.PreparedBy):
 		return fmt.Errorf("preparedBy \"%s\" is not a lower-case ASCII person or service", Escape(s.PreparedBy))
 	case s.IssuedAt.Year() < 1970 || s.ExpiresAt.Year() > 9999:
@@ -347,6 +232,9 @@ func (s Statement) validate() error {
 		if len([]rune(c.check.Note)) > maxNote {
 			return fmt.Errorf("checklist.%s.note is longer than %d characters", c.name, maxNote)
 		}
+	}
+	if s.Kind == KindEmergency {
+		return s.validateEmergency()
 	}
 	return nil
 }

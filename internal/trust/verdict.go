@@ -23,6 +23,11 @@ type Verdict struct {
 	Observations []Finding `json:"observations,omitempty"`
 	// Signers are the persons whose signature verified, counted or not, by file name.
 	Signers []Signer `json:"signers,omitempty"`
+	// Emergency is set when an emergency approval accepted the release.
+	Emergency *EmergencyUse `json:"emergency,omitempty"`
+	// Seen are the newest trusted scans, by "<image hex>/<scanner>", for the host to
+	// remember (Marks.Scans), whatever the verdict is.
+	Seen map[string]time.Time `json:"-"`
 	// Policy is the fingerprint of the policy that judged.
 	Policy string `json:"policy,omitempty"`
 	// At is the time of judging, as given in Input.Now.
@@ -95,10 +100,15 @@ const (
 	GateRepository = "repository"
 	GateSequence   = "sequence"
 	GateHostAccess = "host access"
+	GatePolicy     = "policy"
 	GateClock      = "clock"
 	GateStatement  = "statement"
+	GateEmergency  = "emergency"
 	GateApprovals  = "approvals"
 	GateDuties     = "separation of duties"
+	GateScans      = "scans"
+	GateProvenance = "provenance"
+	GateWindow     = "window"
 )
 
 // Signer is one signature that verified against a key of the policy.
@@ -109,5 +119,6 @@ type Signer struct {
 	File        string       `json:"file"`        // name in the approval directory
 	Roles       []string     `json:"roles,omitempty"`
 	Counted     bool         `json:"counted"`
-	Why         release.Code `json:"why,omitempty"` // why it was not counted
+	Veto        bool         `json:"veto,omitempty"` // it rejects the release
+	Why         release.Code `json:"why,omitempty"`  // why it was not counted
 }

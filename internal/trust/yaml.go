@@ -200,6 +200,14 @@ func (r *yamlReader) text(n *yaml.Node, path string) string {
 	return n.Value
 }
 
+// maybe reads a text that may be absent.
+func (r *yamlReader) maybe(n *yaml.Node, path string) string {
+	if n == nil {
+		return ""
+	}
+	return r.text(n, path)
+}
+
 // integer reads plain decimal digits: 010 and 1_000 mean other things to others.
 func (r *yamlReader) integer(n *yaml.Node, path string) int64 {
 	if n == nil {

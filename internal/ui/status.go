@@ -35,6 +35,11 @@ func (s Style) Status(st api.Status, only string) string {
 		b.WriteString("no app is deployed here and the repository names none for this environment\n")
 		return b.String()
 	}
+	for _, a := range st.Apps {
+		if a.Debt != nil && (only == "" || a.App == only) {
+			b.WriteString(s.Mark(Note, s.debt(a, st.Now)) + "\n")
+		}
+	}
 	b.WriteString(s.Table([]string{"APP", "STATE", "VERSION", "DESIRED", "COLOUR", "SINCE", "WHY"}, rows))
 	if s.Human && len(why) > 0 {
 		b.WriteString("\nWhy?  tealctl explain " + why[0] + "\n")
@@ -74,6 +79,20 @@ func (s Style) headline(st api.Status) string {
 		sep = " | "
 	}
 	return strings.Join(append(parts, frozen), sep)
+}
+
+// debt says that an emergency approval still waits for a normal one.
+func (s Style) debt(a api.AppStatus, now time.Time) string {
+	text := fmt.Sprintf("%s: %s runs by emergency %s since %s", a.App, label(a.Live), a.Debt.Incident, s.Ago(a.Debt.Since, now))
+	switch {
+	case a.Debt.Overdue:
+		text += fmt.Sprintf("; a normal approval was due by %s", a.Debt.FollowUpBy.UTC().Format(time.RFC3339))
+	case !a.Debt.FollowUpBy.IsZero():
+		text += fmt.Sprintf("; a normal approval must follow by %s", a.Debt.FollowUpBy.UTC().Format(time.RFC3339))
+	default:
+		text += "; a normal approval must follow"
+	}
+	return text + ": tealctl approve " + a.App
 }
 
 // troubles are the host's own problems, each with the next action.

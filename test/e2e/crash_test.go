@@ -47,7 +47,7 @@ func TestKillAgent(t *testing.T) {
 		version := fmt.Sprintf("v1.%d.0", i+1)
 		m := rig.Manifest{Version: version, Sequence: i + 2}
 		if p.bad {
-			m.Env = map[string]string{"SHOP_FAIL_AFTER": "4s"}
+			m.Env = map[string]string{"SHOP_FAIL_AFTER": "1s"}
 		}
 		if p.rollback { // a proven release to come from
 			deploy(t, r, m)

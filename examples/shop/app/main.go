@@ -5,7 +5,8 @@
 //	shop check URL       ends with 0 when the URL answers 200: a container's health check
 //
 // Environment: SHOP_VERSION is what it answers; SHOP_FAIL_AFTER (a duration) makes a
-// backend answer 500 from then on; SHOP_EXIT_AFTER ends it; SHOP_NOT_READY keeps its
+// backend answer 500 from then on, counted from the first request that came through the
+// proxy (so that a slow start never makes it fail before it has users); SHOP_EXIT_AFTER ends it; SHOP_NOT_READY keeps its
 // health path at 503; STORE is the store's address.
 package main
 
@@ -75,7 +76,7 @@ var lastRequest atomic.Int64 // unix nanoseconds of the last request that was re
 
 // answers wraps a handler with what every service can do: be slow, fail, say its version.
 func answers(name string, mux *http.ServeMux) http.Handler {
-	began := time.Now()
+	var firstUser atomic.Int64 // unix nanoseconds; 0: nobody yet
 	failAfter, ferr := time.ParseDuration(os.Getenv("SHOP_FAIL_AFTER"))
 	version := os.Getenv("SHOP_VERSION")
 	healthy := func(w http.ResponseWriter, _ *http.Request) {
@@ -106,7 +107,10 @@ func answers(name string, mux *http.ServeMux) http.Handler {
 			lastRequest.Store(time.Now().UnixNano())
 		}
 		w.Header().Set("Shop-Version", version)
-		if ferr == nil && time.Since(began) > failAfter && r.URL.Path != "/health/" {
+		if r.Header.Get("X-Forwarded-For") != "" {
+			firstUser.CompareAndSwap(0, time.Now().UnixNano())
+		}
+		if first := firstUser.Load(); ferr == nil && first != 0 && time.Since(time.Unix(0, first)) > failAfter && r.URL.Path != "/health/" {
 			http.Error(w, "broken, as SHOP_FAIL_AFTER says", http.StatusInternalServerError)
 			return
 		}

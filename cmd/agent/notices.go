@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tealops/teal/internal/journal"
+	"github.com/tealops/teal/internal/reconcile"
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// noticeKind is the journal's kind of what needs a person although nothing changed.
+const noticeKind = "notice"
+
+// notice says that a release has waited for approval for long, or that an emergency is
+// still a debt.
+type notice struct {
+	Code   release.Code   `json:"code"`
+	App    string         `json:"app"`
+	Digest release.Digest `json:"digest"`
+	Detail string         `json:"detail"`
+}
+
+// noticeEvery is how often a debt that is overdue is said again.
+const noticeEvery = 24 * time.Hour
+
+// notices writes a notice for each thing once, and again each day while it lasts.
+func (a *agent) notices(ctx context.Context) error {
+	said := map[string]time.Time{}
+	tick := time.NewTicker(min(time.Minute, a.config.ApprovalWaitAlert))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := time.Now().UTC()
+		for _, s := range a.runner.Status() {
+			for _, n := range due(s, now, a.config.ApprovalWaitAlert) {
+				key := fmt.Sprintf("%s/%s/%s", n.App, n.Digest, n.Code)
+				if at, ok := said[key]; ok && now.Sub(at) < noticeEvery {
+					continue
+				}
+				said[key] = now
+				a.log.Warn("notice", "app", n.App, "code", string(n.Code), "detail", n.Detail)
+				if _, err := a.journal.Append(n.App, noticeKind, n, journal.Forward); err != nil {
+					a.log.Warn("notice not recorded", "err", err)
+				}
+			}
+		}
+	}
+}
+
+// due are the notices that an app deserves now.
+func due(s reconcile.Status, now time.Time, wait time.Duration) []notice {
+	var out []notice
+	if d := s.State.Deploy; d != nil && d.Phase == rollout.Blocked && d.Why == release.ApprovalThreshold && now.Sub(d.Began) >= wait {
+		out = append(out, notice{release.ApprovalWaiting, s.App, d.To.ID.Digest, fmt.Sprintf("%s has waited for approval since %s: %s", d.To.Version, d.Began.Format(time.RFC3339), d.Detail)})
+	}
+	if debt := s.State.Debt(); debt != nil && !debt.FollowUpBy.IsZero() && now.After(debt.FollowUpBy) {
+		out = append(out, notice{release.EmergencyDebt, s.App, debt.Digest, fmt.Sprintf("emergency %s was to be followed by a normal approval by %s", debt.Incident, debt.FollowUpBy.Format(time.RFC3339))})
+	}
+	return out
+}
