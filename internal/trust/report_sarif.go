@@ -12,7 +12,6 @@ type sarifRule struct {
 	level    string // of defaultConfiguration
 	word     string // the scanner's own word for the severity, where it has one
 	score    string // security-severity
-	secret   bool
 	kind     FindingKind
 	resolved bool
 }

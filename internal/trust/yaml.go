@@ -276,27 +276,6 @@ func (r *yamlReader) texts(n *yaml.Node, path string) []string {
 	return out
 }
 
-// notBuilt refuses a part of the schema that this version does not carry out, unless
-// it asks for nothing.
-func (r *yamlReader) notBuilt(n *yaml.Node, path string) {
-	if asksNothing(n) {
-		return
-	}
-	r.fail(release.NotSupportedYet, n, "remove it, or wait for a version that carries it out", "%s is recognised, but this version does not carry it out", path)
-}
-
-// asksNothing is true for what is absent, null, empty or plain false.
-func asksNothing(n *yaml.Node) bool {
-	switch {
-	case isNull(n):
-		return true
-	case n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode:
-		return len(n.Content) == 0
-	default:
-		return n.Value == "" || n.Tag == "!!bool" && n.Value == "false"
-	}
-}
-
 func isNull(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.ScalarNode && n.Tag == "!!null"
 }
