@@ -5,10 +5,10 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKGS        := ./...
-UNIT        := ./cmd/... ./internal/... ./test/lint/...
+UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim check fmt vet lint demo bench-swap fuzz deps clean engine
+.PHONY: build test unit race e2e sim attacks check fmt vet lint demo bench-swap fuzz deps clean engine
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -31,6 +31,9 @@ race:
 
 sim: ## every crash point, with the coverage table
 	$(GO) test -count=1 -v -run 'TestCrash' ./internal/sim
+
+attacks: ## the catalogue of attacks, carried out against real repositories, as a table
+	@set -o pipefail; $(GO) test -count=1 -timeout 10m -v -run TestAttacks ./test/attacks | grep -v '^ *\(===\|---\)'
 
 e2e: engine build
 	$(GO) test -count=1 -timeout 20m -v ./test/e2e/...

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/tealops/teal/internal/trust"
 )
 
 // Defaults of Config.
@@ -58,6 +60,7 @@ type Config struct {
 // default.
 type Limits struct {
 	File    int64 // bytes of one file that a Snapshot yields; default 1 MiB
+	Report  int64 // bytes of one file below attestations/, which carries a scanner's report; default 16 MiB
 	Entries int   // entries of one directory that a Snapshot yields; default 10,000
 	Below   int   // entries anywhere below a directory given to Sub; default 100,000
 	Depth   int   // path elements below a directory given to Sub; default 16
@@ -68,6 +71,7 @@ type Limits struct {
 
 func (l Limits) orDefault() Limits {
 	set(&l.File, 1<<20)
+	set(&l.Report, trust.MaxAttestation)
 	set(&l.Entries, 10_000)
 	set(&l.Below, 100_000)
 	set(&l.Depth, 16)

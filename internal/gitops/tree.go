@@ -44,6 +44,9 @@ func (e entry) refersTo() plumbing.ObjectType {
 	return plumbing.BlobObject
 }
 
+// ReasonCode is the code, for whoever reads through io/fs and knows nothing of Git.
+func (e *EntryError) ReasonCode() release.Code { return e.Code }
+
 // EntryError names an entry of a tree that a Snapshot does not yield.
 type EntryError struct {
 	Code    release.Code // unsafe_entry, unsafe_path or entry_too_large

@@ -132,9 +132,13 @@ func (t *treeFS) info(name string, e entry) (fs.FileInfo, error) {
 }
 
 func (t *treeFS) blob(name string, e entry) ([]byte, error) {
-	data, err := t.objs.object(e.hash, plumbing.BlobObject, t.limits.File)
+	limit := t.limits.File
+	if strings.HasPrefix(t.at(name), "attestations/") {
+		limit = t.limits.Report
+	}
+	data, err := t.objs.object(e.hash, plumbing.BlobObject, limit)
 	if large := (*tooLargeError)(nil); errors.As(err, &large) {
-		return nil, &EntryError{release.EntryTooLarge, escape(t.at(name), 500), e.mode, fmt.Sprintf("a file larger than %d bytes", t.limits.File)}
+		return nil, &EntryError{release.EntryTooLarge, escape(t.at(name), 500), e.mode, fmt.Sprintf("a file larger than %d bytes", limit)}
 	}
 	return data, err
 }

@@ -127,7 +127,7 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	}
 	p, err := d.parse(app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(app)) })
 	if err != nil {
-		return rollout.Want{Unknown: release.DirectoryUnreadable, Detail: err.Error(), Commit: commit.ID()}
+		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID()}
 	}
 	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Commit: commit.ID()}
 	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now, false)

@@ -77,7 +77,7 @@ func (d *Desk) evidence(app string, p *parsed, policy *trust.Policy, past rollou
 	if !needs.Attestations && !needs.Changes {
 		e, err := d.read(context.Background(), a)
 		if err != nil {
-			return trust.Evidence{}, commit.ID(), release.EvidenceUnreadable, err.Error()
+			return trust.Evidence{}, commit.ID(), reasonOf(err, release.EvidenceUnreadable), err.Error()
 		}
 		return e.evidence, e.commit, "", ""
 	}
@@ -96,9 +96,18 @@ func (d *Desk) evidence(app string, p *parsed, policy *trust.Policy, past rollou
 	case ok:
 		return known.evidence, known.commit, "", ""
 	case failed != nil:
-		return trust.Evidence{}, commit.ID(), release.EvidenceUnreadable, failed.Error()
+		return trust.Evidence{}, commit.ID(), reasonOf(failed, release.EvidenceUnreadable), failed.Error()
 	}
 	return trust.Evidence{}, commit.ID(), release.EvidenceUnreadable, errReading.Error()
+}
+
+// reasonOf is the reason code that an error of the repository's tree carries.
+func reasonOf(err error, otherwise release.Code) release.Code {
+	var coded interface{ ReasonCode() release.Code }
+	if errors.As(err, &coded) {
+		return coded.ReasonCode()
+	}
+	return otherwise
 }
 
 // sinceOf is the commit from which on the commits made the release: that of the release

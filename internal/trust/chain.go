@@ -22,6 +22,8 @@ const (
 	// maxPolicyBody bounds one policy of the chain, in bytes.
 	maxPolicyBody = 256 << 10
 	maxVersion    = 1 << 31
+	// maxPolicyNames bounds the entries of trust/: a body and a directory a version.
+	maxPolicyNames = 2*maxPolicySteps + 100
 )
 
 // ChainMark is the newest policy that a host has accepted. The zero value: none yet.
@@ -51,14 +53,23 @@ func PolicySignatures(version int64) string { return fmt.Sprintf("trust/policy.%
 // versions of 256 KiB with 64 signatures each.
 func GatherChain(fsys fs.FS, from int64) (ChainFiles, error) {
 	files := ChainFiles{}
-	for version := max(from, 1); version < from+maxPolicySteps+1; version++ {
-		body, why, err := readPlain(fsys, PolicyFile(version), maxPolicyBody)
-		if errors.Is(err, fs.ErrNotExist) {
-			if version > from {
-				break
-			}
-			continue
+	names, more, err := readDir(fsys, "trust", maxPolicyNames)
+	if err != nil {
+		return nil, fmt.Errorf("list trust: %w", err)
+	}
+	if more {
+		return nil, fmt.Errorf("list trust: more than %d entries", maxPolicyNames)
+	}
+	var versions []int64
+	for _, entry := range names {
+		var version int64
+		if _, err := fmt.Sscanf(entry.Name(), "policy.%d.json", &version); err == nil && "trust/"+entry.Name() == PolicyFile(version) && version >= max(from, 1) {
+			versions = append(versions, version)
 		}
+	}
+	slices.Sort(versions)
+	for _, version := range versions[:min(len(versions), maxPolicySteps+1)] {
+		body, why, err := readPlain(fsys, PolicyFile(version), maxPolicyBody)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", PolicyFile(version), err)
 		}

@@ -78,6 +78,9 @@ func (j *judgement) mayAuthor(k Key, now time.Time) error {
 	if reason, gone := j.policy.RevokedKey(k); gone {
 		return &SignatureError{release.AuthorUnknown, fmt.Sprintf("signed by key %s, which is revoked (%s)", k.ID, Escape(reason))}
 	}
+	if k.Service != "" && !j.policy.MayState(k, StateCommits, j.in.Release.App) {
+		return &SignatureError{release.AuthorUnknown, fmt.Sprintf("signed by key %s of service %s, which may not commit releases", k.ID, k.Service)}
+	}
 	if code, detail := k.ValidAt(now); code != "" {
 		return &SignatureError{release.AuthorUnknown, detail}
 	}

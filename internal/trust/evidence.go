@@ -244,6 +244,15 @@ func readDir(fsys fs.FS, dir string, limit int) (entries []fs.DirEntry, more boo
 // readPlain reads a plain file of at most limit bytes. why is set when it is there
 // but must not or cannot be read whole.
 func readPlain(fsys fs.FS, name string, limit int) (data []byte, why string, err error) {
+	defer func() {
+		// What the repository holds there is data, not a failure of reading it.
+		switch reasonOf(err) {
+		case release.EntryTooLarge:
+			data, why, err = nil, fmt.Sprintf("longer than %d bytes", limit), nil
+		case release.UnsafeEntry:
+			data, why, err = nil, "not a plain file", nil
+		}
+	}()
 	if plain, err := isPlain(fsys, name); err != nil {
 		return nil, "", err
 	} else if !plain {
@@ -262,6 +271,15 @@ func readPlain(fsys fs.FS, name string, limit int) (data []byte, why string, err
 		return nil, fmt.Sprintf("longer than %d bytes", limit), nil
 	}
 	return data, "", nil
+}
+
+// reasonOf is the reason code that an error of the tree carries; "" when it has none.
+func reasonOf(err error) release.Code {
+	var coded interface{ ReasonCode() release.Code }
+	if errors.As(err, &coded) {
+		return coded.ReasonCode()
+	}
+	return ""
 }
 
 // isPlain looks at the entry itself, never at what a link points to.

@@ -380,17 +380,13 @@ func (f ScanFinding) words() string {
 func (j *judgement) newest(now time.Time) map[string]time.Time {
 	var out map[string]time.Time
 	for _, a := range j.attested() {
-		if a.Scan == nil || !j.policy.MayAttest(a.Key, a.Scan.Scanner, j.in.Release.App) || a.Scan.FinishedOn.After(now.Add(MaxSkew)) {
-			continue
-		}
-		if _, gone := j.policy.RevokedKey(a.Key); gone {
-			continue
-		}
-		if code, _ := a.Key.ValidAt(now); code != "" {
+		if a.Scan == nil || a.Scan.FinishedOn.After(now.Add(MaxSkew)) {
 			continue
 		}
 		for _, image := range j.images() {
-			if !a.about(image, j.in.Evidence.Images[image]) {
+			facts := j.in.Evidence.Images[image]
+			s := scanJudge{j: j, now: now, image: image, scanner: a.Scan.Scanner}
+			if !s.concerns(a, facts) || s.unusable(a, facts) != nil {
 				continue
 			}
 			if key := image + "/" + a.Scan.Scanner; a.Scan.FinishedOn.After(out[key]) {
