@@ -9,9 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/tealops/teal/internal/hostcare"
 	"github.com/tealops/teal/internal/journal"
+	"github.com/tealops/teal/internal/release"
 )
 
 // initState writes the identity of a host, or raises the floors of one that is there.
@@ -70,3 +74,38 @@ func beginFleet(dir string) error {
 }
 
 func noAddress(string, int) netip.Addr { return netip.Addr{} }
+
+func (t *tool) state() *cobra.Command {
+	c := &cobra.Command{Use: "state", Short: "The agent's identity and marks on this host (root, offline)"}
+	var dir string
+	var sequences []string
+	var newFleet bool
+	initialise := &cobra.Command{
+		Use:   "init",
+		Short: "Give a new host its identity, or set floors after its state was lost",
+		Long: `Give this host's agent an identity. Without one it starts nothing.
+
+When the state was lost although containers of this agent still run, name the floor of
+each app: the highest sequence that was ever accepted here. Nothing at or below it can
+start again, except what is live.`,
+		Example: "  tealctl state init\n  tealctl state init --sequence shop=41",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			floors := map[string]int64{}
+			for _, s := range sequences {
+				app, n, ok := strings.Cut(s, "=")
+				var v int64
+				if _, err := fmt.Sscanf(n, "%d", &v); !ok || err != nil || v < 0 || !release.ValidName(app) {
+					return usage(fmt.Errorf("--sequence %q: write APP=N", s))
+				}
+				floors[app] = v
+			}
+			return initState(t.err, dir, floors, newFleet)
+		},
+	}
+	initialise.Flags().StringVar(&dir, "state", "/var/lib/teal", "the agent's state directory")
+	initialise.Flags().StringArrayVar(&sequences, "sequence", nil, "APP=N: nothing of the app at or below N may start (repeatable)")
+	initialise.Flags().BoolVar(&newFleet, "new-fleet", false, "begin without the quarantines and freezes of a lost fleet.json")
+	c.AddCommand(initialise)
+	return c
+}
