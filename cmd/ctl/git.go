@@ -3,18 +3,77 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/tealops/teal/internal/trust"
 )
 
-// git runs the git command of the person's own machine, with their configuration.
-func git(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
+// gitCall is one run of the git command of the person's own machine, with their
+// configuration.
+type gitCall struct {
+	dir   string
+	env   []string
+	stdin io.Reader
+}
+
+func (g gitCall) run(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", g.dir}, args...)...)
+	cmd.Env, cmd.Stdin = append(os.Environ(), g.env...), g.stdin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(errs.String()))
+		// The other end's words are among it: it is shown, line by line, but never obeyed.
+		var lines []string
+		for line := range strings.Lines(strings.TrimSpace(errs.String())) {
+			lines = append(lines, trust.Escape(strings.TrimRight(line, "\r\n")))
+		}
+		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(lines, "\n"))
 	}
-	return out.String(), nil
+	return strings.TrimSpace(out.String()), nil
+}
+
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	return gitCall{dir: dir}.run(ctx, args...)
+}
+
+// branch is one on a remote.
+type branch struct{ remote, name string }
+
+// upstream is the branch that the clone's current one follows, or the one that is named.
+func upstream(ctx context.Context, repo string, named branch) (branch, error) {
+	b := named
+	current, err := git(ctx, repo, "symbolic-ref", "--short", "-q", "HEAD")
+	if err != nil && b.name == "" {
+		return b, usage(errors.New("the clone is on no branch; say with --branch where the approval is pushed to"))
+	}
+	if b.remote == "" && current != "" {
+		b.remote, _ = git(ctx, repo, "config", "--get", "branch."+current+".remote")
+	}
+	if b.remote == "" {
+		b.remote = "origin"
+	}
+	if b.name == "" {
+		merge, err := git(ctx, repo, "config", "--get", "branch."+current+".merge")
+		if err != nil {
+			return b, usage(fmt.Errorf("branch %s follows none; say with --branch where the approval is pushed to", trust.Escape(current)))
+		}
+		b.name = strings.TrimPrefix(merge, "refs/heads/")
+	}
+	if _, err := git(ctx, repo, "check-ref-format", "--branch", b.name); err != nil || strings.HasPrefix(b.remote, "-") {
+		return b, usage(fmt.Errorf("%s %s names no branch", trust.Escape(b.remote), trust.Escape(b.name)))
+	}
+	return b, nil
+}
+
+// head fetches the branch and is its newest commit.
+func (b branch) head(ctx context.Context, repo string) (string, error) {
+	if _, err := git(ctx, repo, "fetch", "-q", "--no-tags", b.remote, "refs/heads/"+b.name); err != nil {
+		return "", err
+	}
+	return git(ctx, repo, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
 }

@@ -1,6 +1,6 @@
 // Command tealctl is the operator's tool: a thin client of the agent's control
-// socket. lint, approve and verify also work on a clone of the repository, without
-// an agent.
+// socket. lint, prepare, approve, reject and verify work on a clone of the repository,
+// without an agent.
 package main
 
 import (
@@ -90,7 +90,7 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 		}
 	}
 	add("look", t.status(), t.explain(), t.history(), t.plan(), t.logs(), t.events())
-	add("release", t.lint(), t.approve(), t.verify())
+	add("release", t.lint(), t.prepare(), t.approve(), t.reject(), t.verify())
 	add("steer", t.rollback(), t.resume(), t.retry(), t.freeze(), t.unfreeze(), t.sync())
 	root.AddCommand(t.version(), t.state(), exitCodes())
 	return root

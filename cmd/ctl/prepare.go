@@ -1,50 +1,35 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
-	"reflect"
-	"time"
 
-	"github.com/tealops/teal/internal/trust"
+	"github.com/spf13/cobra"
 )
 
-// statementOf is the statement that is there, byte for byte, or a new one. An existing
-// valid one is never rewritten.
-func statementOf(w wanted, valid time.Duration, confirmed map[string]*string) (trust.Statement, []byte, bool, error) {
-	dir := trust.ApprovalDir(w.rel.Environment, w.rel.App, w.rel.Digest)
-	raw, err := fs.ReadFile(w.root, path.Join(dir, trust.StatementFile))
-	if err == nil {
-		s, err := trust.ParseStatement(raw)
-		if err != nil {
-			return s, nil, false, fmt.Errorf("the statement in the repository is not usable: %w; remove %s and approve again", err, dir)
-		}
-		// Whoever pushes can put any statement there: it must say what is signed here, word
-		// for word, or it would be carried to where it does.
-		want, err := trust.NewStatement(w.rel, w.repoID, s.IssuedAt, s.ExpiresAt, s.Checklist)
-		if err != nil || !reflect.DeepEqual(s, want) {
-			return s, nil, false, fmt.Errorf("the statement in %s is not of this release in this environment and repository; remove it and approve again", dir)
-		}
-		if s.IssuedAt.After(time.Now().Add(5 * time.Minute)) {
-			return s, nil, false, fmt.Errorf("the statement in %s says that it was issued at %s, which is to come; remove it and approve again", dir, s.IssuedAt.Format(time.RFC3339))
-		}
-		if time.Now().After(s.ExpiresAt) {
-			return s, nil, false, fmt.Errorf("the statement expired at %s; remove %s and approve again", s.ExpiresAt.Format(time.RFC3339), dir)
-		}
-		return s, raw, false, nil
+func (t *tool) prepare() *cobra.Command {
+	s := signing{verb: "Write"}
+	c := &cobra.Command{
+		Use:   "prepare APP --env ENV",
+		Short: "Write the statement that approvers sign, without signing it",
+		Long: `Write approvals/<env>/<app>/<digest>/approval.json with its checklist, for people who
+sign by hand or with keys that are elsewhere. approve does the same by itself when the
+file is not there yet. A valid one is never rewritten.`,
+		Example: `  tealctl prepare shop --env production --push
+  tealctl prepare shop --emergency --incident INC-2041 --reason "checkout is down for all" --waive approvals --yes`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := s.wish.check(c); err != nil {
+				return err
+			}
+			if err := s.open(c.Context(), t, args[0]); err != nil {
+				return err
+			}
+			s.list = t.checklist(&s)
+			s.message = fmt.Sprintf("prepare the approval of %s %s for %s", s.w.rel.App, s.w.rel.Version, s.w.rel.Environment)
+			return s.run(c.Context(), t)
+		},
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return trust.Statement{}, nil, false, err
-	}
-	check := func(item string) trust.Check { return trust.Check{State: trust.CheckState(*confirmed[item])} }
-	now := time.Now()
-	s, err := trust.NewStatement(w.rel, w.repoID, now, now.Add(valid), trust.Checklist{Tests: check("tests"), Scans: check("scans"),
-		Staging: check("staging"), Migrations: check("migrations"), Rollback: check("rollback")})
-	if err != nil {
-		return s, nil, false, usage(err)
-	}
-	raw, err = s.Marshal()
-	return s, raw, true, err
+	s.flags(c)
+	s.wish.flags(c)
+	return c
 }

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tealops/teal/internal/api"
 	"github.com/tealops/teal/internal/ui"
@@ -54,13 +51,11 @@ func (t *tool) give(c *cobra.Command, o order) error {
 
 // ask puts a question to a person at a terminal.
 func (t *tool) ask(question string) error {
-	f, ok := t.stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return usage(fmt.Errorf("this asks before it acts, and there is no terminal; run the same line with --yes: tealctl %s --yes", strings.Join(os.Args[1:], " ")))
+	line, err := t.answer(question + " [y/N]")
+	if err != nil {
+		return err
 	}
-	fmt.Fprint(t.err, question+" [y/N] ")
-	line, err := bufio.NewReader(f).ReadString('\n')
-	if err != nil || !strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y") {
+	if !strings.HasPrefix(strings.ToLower(line), "y") {
 		return exitError{exitFailed, errors.New("not confirmed; nothing was done")}
 	}
 	return nil

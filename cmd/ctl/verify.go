@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
+
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,34 +26,36 @@ type verifyReply struct {
 }
 
 func (t *tool) verify() *cobra.Command {
-	var repo, rev, env, policyFile string
+	var repo, rev, env, policyFile, at string
 	c := &cobra.Command{
 		Use:   "verify APP --env ENV",
 		Short: "Judge a release by a trust policy, offline",
 		Long: `Judge the release that a commit of the repository wants, with the evidence in the same
-commit, by a trust.yaml. No agent is asked. What only a host knows (the sequence it
-accepted last) is not judged.
+commit, by a trust.yaml: every gate in its order, who signed with which key, what was
+found, and what to do next. No agent is asked. What only a host knows (the sequence it
+accepted last, the scans it has seen) is not judged. --at judges as of another time.
 
 Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
-		Example: "  tealctl verify shop --env production --policy /etc/teal/trust.yaml",
-		Args:    cobra.ExactArgs(1),
+		Example: `  tealctl verify shop --env production --policy /etc/teal/trust.yaml
+  tealctl verify shop --rev 1f0c2a9e… --at 2026-11-23T14:00:00Z -o json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			now := time.Now().UTC()
+			if at != "" {
+				var err error
+				if now, err = time.Parse(time.RFC3339, at); err != nil {
+					return usage(fmt.Errorf("--at %q: give a time as 2026-11-23T14:00:00Z", at))
+				}
+			}
 			w, err := openRelease(repo, rev, env, args[0])
 			if err != nil {
 				return err
 			}
-			data, err := os.ReadFile(policyFile)
-			if err != nil {
-				return fmt.Errorf("read the policy: %w", err)
-			}
-			policy, err := trust.ParsePolicy(policyFile, data)
+			policy, err := readPolicy(policyFile, w)
 			if err != nil {
 				return err
 			}
-			if policy.RepoID != w.repoID {
-				return exitError{exitNotAuthorised, fmt.Errorf("repo_id_mismatch: the repository says %s, the policy %s", w.repoID, policy.RepoID)}
-			}
-			verdict, err := judge(w, policy)
+			verdict, err := judge(w, policy, now.UTC())
 			if err != nil {
 				return err
 			}
@@ -72,11 +76,22 @@ Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
 	f.StringVar(&repo, "repo", ".", "a clone of the repository")
 	f.StringVar(&rev, "rev", "HEAD", "the commit to judge")
 	f.StringVar(&env, "env", "production", "environment")
-	f.StringVar(&policyFile, "policy", "/etc/teal/trust.yaml", "the trust policy")
+	f.StringVar(&policyFile, "policy", orEnv("TEAL_POLICY", defaultPolicy), "the trust policy (TEAL_POLICY)")
+	f.StringVar(&at, "at", "", "judge as of this time (RFC 3339; default: now)")
 	return c
 }
 
-func judge(w wanted, policy *trust.Policy) (trust.Verdict, error) {
+// gatherEvidence collects what the repository holds about a release.
+func gatherEvidence(w wanted, _ *trust.Policy) (trust.Evidence, error) {
+	evidence, err := trust.Gather(w.root, w.rel.Environment, w.rel.App, w.rel.Digest)
+	if err != nil {
+		return evidence, fmt.Errorf("read the approvals: %w", err)
+	}
+	return evidence, nil
+}
+
+// judge evaluates a release as a host without any past would.
+func judge(w wanted, policy *trust.Policy, now time.Time) (trust.Verdict, error) {
 	host := release.Host{Name: "offline", Instance: "offline", EdgeNetwork: "teal-edge"}
 	target := release.Target{Digest: w.rel.Digest}
 	shared, err := release.PlanShared(w.rel, host, target)
@@ -87,13 +102,15 @@ func judge(w wanted, policy *trust.Policy) (trust.Verdict, error) {
 	if err != nil {
 		return trust.Verdict{}, err
 	}
-	evidence, err := trust.Gather(w.root, w.rel.Environment, w.rel.App, w.rel.Digest)
+	evidence, err := gatherEvidence(w, policy)
 	if err != nil {
-		return trust.Verdict{}, fmt.Errorf("read the approvals: %w", err)
+		return trust.Verdict{}, err
 	}
-	return trust.Evaluate(trust.Input{Policy: policy, Release: w.rel, Sets: []release.SetSpec{swapped, shared}, Evidence: evidence, Now: time.Now().UTC(), Never: trust.DefaultNever(), Edge: host.EdgeNetwork}), nil
+	return trust.Evaluate(trust.Input{Policy: policy, Release: w.rel, Sets: []release.SetSpec{swapped, shared}, Evidence: evidence, Now: now, Never: trust.DefaultNever(), Edge: host.EdgeNetwork}), nil
 }
 
+// verifyText draws a verdict whole. Its texts were escaped when they were made; what the
+// manifest says was not.
 func verifyText(s ui.Style, r verifyReply) string {
 	word := s.Mark(ui.Good, "accepted")
 	if !r.Verdict.Accepted {
@@ -102,10 +119,30 @@ func verifyText(s ui.Style, r verifyReply) string {
 			word = s.Mark(ui.Waiting, "not yet")
 		}
 	}
-	text := fmt.Sprintf("%s  %s %s   release %.12s, commit %.7s\n", word, r.App, r.Version, r.Digest, r.Commit)
-	text += s.Gates(r.Verdict.Gates, r.Verdict.Reasons, r.Verdict.Observations)
-	if f := r.Verdict.Reason(); f.Next != "" {
-		text += "Next: " + f.Next + "\n"
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s %s   release %.12s, commit %.7s\n", word, r.App, trust.Escape(r.Version), r.Digest, r.Commit)
+	b.WriteString(s.Gates(r.Verdict.Gates, r.Verdict.Reasons, r.Verdict.Observations))
+	for _, signer := range r.Verdict.Signers {
+		tone, says := ui.Good, "counted"
+		if !signer.Counted {
+			tone, says = ui.Note, "not counted: "+string(signer.Why)
+		}
+		fmt.Fprintf(&b, "  %s\n", s.Mark(tone, fmt.Sprintf("%s  key %s %s  in %s  %s", signer.Person, signer.Key, signer.Fingerprint, signer.File, says)))
 	}
-	return text
+	if len(r.Verdict.Signers) > 0 {
+		b.WriteString("\n")
+	}
+	var steps []string
+	for _, reason := range r.Verdict.Reasons {
+		if reason.Next != "" && !slices.Contains(steps, reason.Next) {
+			steps = append(steps, reason.Next)
+		}
+	}
+	for i, step := range steps {
+		b.WriteString(map[bool]string{true: "Next: ", false: "      "}[i == 0] + step + "\n")
+	}
+	if !r.Verdict.Until.IsZero() {
+		fmt.Fprintf(&b, "Until %s, by time alone.\n", r.Verdict.Until.UTC().Format(time.RFC3339))
+	}
+	return b.String()
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 
 	"github.com/tealops/teal/internal/gitops"
 	"github.com/tealops/teal/internal/release"
@@ -14,6 +12,7 @@ import (
 
 // wanted is a release as a commit of the repository has it.
 type wanted struct {
+	repo   string // the clone, as given
 	snap   gitops.Snapshot
 	root   fs.FS
 	rel    *release.Release
@@ -48,15 +47,30 @@ func openRelease(repo, rev, env, app string) (wanted, error) {
 	if len(problems) > 0 {
 		return wanted{}, fmt.Errorf("the release does not pass lint:\n%w", problems)
 	}
-	head, err := fs.ReadFile(root, "teal.yaml")
+	id, err := snap.RepoID() // as the hosts read it
 	if err != nil {
-		return wanted{}, fmt.Errorf("read the repository's identity: %w; commit a teal.yaml with its repoId", err)
+		return wanted{}, fmt.Errorf("read the repository's identity: %w", err)
 	}
-	m := repoIDForm.FindSubmatch(head)
-	if m == nil {
-		return wanted{}, errors.New("teal.yaml: no repoId; add the repository's uuid")
-	}
-	return wanted{snap, root, rel, string(m[1])}, nil
+	return wanted{repo, snap, root, rel, id}, nil
 }
 
-var repoIDForm = regexp.MustCompile(`(?m)^repoId:\s*"?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"?\s*$`)
+// at is the same release with the evidence of another commit of the clone.
+func (w wanted) at(commit string) (wanted, error) {
+	snap, err := commitOf(w.repo, commit)
+	if err != nil {
+		return wanted{}, err
+	}
+	root, err := snap.Sub(".")
+	if err != nil {
+		return wanted{}, err
+	}
+	id, err := snap.RepoID()
+	if err != nil {
+		return wanted{}, fmt.Errorf("read the repository's identity: %w", err)
+	}
+	if id != w.repoID {
+		return wanted{}, exitError{exitNotAuthorised, fmt.Errorf("repo_id_mismatch: the branch's teal.yaml says %s, the clone's %s", id, w.repoID)}
+	}
+	w.snap, w.root = snap, root
+	return w, nil
+}
