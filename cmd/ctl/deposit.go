@@ -54,7 +54,11 @@ func (t *tool) write(tree *os.Root, d deposit) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		file := path.Join(d.dir, name)
-		if have, err := tree.ReadFile(file); err == nil && string(have) != string(d.files[name]) {
+		have, err := tree.ReadFile(file)
+		if err == nil && string(have) == string(d.files[name]) {
+			continue
+		}
+		if err == nil {
 			if name == trust.StatementFile {
 				return fmt.Errorf("%s differs from the committed one; restore it with git checkout and try again", file)
 			}
