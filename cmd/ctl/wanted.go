@@ -31,6 +31,9 @@ func commitOf(repo, rev string) (gitops.Snapshot, error) {
 // openRelease reads a release from a commit, never from the work tree: what is approved is
 // what was committed.
 func openRelease(repo, rev, env, app string) (wanted, error) {
+	if !release.ValidName(env) || !release.ValidApp(app) {
+		return wanted{}, usage(fmt.Errorf("%q of %q names no app", app, env))
+	}
 	snap, err := commitOf(repo, rev)
 	if err != nil {
 		return wanted{}, err
