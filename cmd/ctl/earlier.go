@@ -27,8 +27,10 @@ type earlier struct {
 	// persons signed it, by the policy at hand. Empty without a policy: then it is only
 	// what the repository claims.
 	persons []string
-	// rel is nil when its files are not found in the clone's history.
-	rel *release.Release
+	// rel is nil when its files are not found in the clone's history, else commit is the
+	// newest commit that wanted it.
+	rel    *release.Release
+	commit string
 }
 
 // lastApproved finds it in the clone; nil when there is none. Statements are what anybody
@@ -66,11 +68,11 @@ func lastApproved(ctx context.Context, w wanted, policy *trust.Policy) (*earlier
 		if !signed {
 			continue
 		}
-		rel, err := releaseOf(ctx, w, s.Digest)
+		rel, commit, err := releaseOf(ctx, w, s.Digest)
 		if err != nil {
 			return nil, err
 		}
-		return &earlier{s, persons, rel}, nil
+		return &earlier{s, persons, rel, commit}, nil
 	}
 	return nil, nil
 }
@@ -100,12 +102,13 @@ func signersOf(w wanted, s trust.Statement, policy *trust.Policy) (persons []str
 	return persons, len(persons) > 0, nil
 }
 
-// releaseOf finds the files of a release in the history of its directory.
-func releaseOf(ctx context.Context, w wanted, digest release.Digest) (*release.Release, error) {
+// releaseOf finds the files of a release in the history of its directory, and the commit
+// that has them.
+func releaseOf(ctx context.Context, w wanted, digest release.Digest) (*release.Release, string, error) {
 	dir := path.Join("environments", w.rel.Environment, w.rel.App)
 	out, err := git(ctx, w.repo, "rev-list", fmt.Sprint("--max-count=", maxCommits), w.snap.Commit(), "--", ":(top)"+dir)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	for _, commit := range strings.Fields(out) {
 		snap, err := commitOf(w.repo, commit)
@@ -120,8 +123,8 @@ func releaseOf(ctx context.Context, w wanted, digest release.Digest) (*release.R
 			continue
 		}
 		if rel, problems := release.Parse(sub, w.rel.Environment, w.rel.App); len(problems) == 0 {
-			return rel, nil
+			return rel, commit, nil
 		}
 	}
-	return nil, nil
+	return nil, "", nil
 }

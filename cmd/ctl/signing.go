@@ -80,7 +80,7 @@ func (s *signing) open(ctx context.Context, t *tool, app string) (err error) {
 	if s.old, err = lastApproved(ctx, s.w, s.policy); err != nil {
 		return err
 	}
-	s.ticks, err = evidenceTicks(s.w, s.policy, s.old)
+	s.ticks, err = evidenceTicks(ctx, s.w, s.policy, s.old)
 	return err
 }
 

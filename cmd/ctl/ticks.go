@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"path"
@@ -15,7 +16,7 @@ import (
 // evidenceTicks says which lines of the checklist evidence settles by itself. Without a
 // policy nothing that somebody signed can be believed, so only the release's own bytes
 // are left.
-func evidenceTicks(w wanted, policy *trust.Policy, old *earlier) (map[string]tick, error) {
+func evidenceTicks(ctx context.Context, w wanted, policy *trust.Policy, old *earlier) (map[string]tick, error) {
 	ticks := map[string]tick{}
 	migrates, err := hasMigrations(w)
 	if err != nil {
@@ -36,12 +37,24 @@ func evidenceTicks(w wanted, policy *trust.Policy, old *earlier) (map[string]tic
 	case len(old.persons) > 0:
 		ticks["rollback"] = tick{Verified: true, Note: fmt.Sprintf("release %s, sequence %d, was approved before; hosts keep %d", old.statement.Digest.Short(), old.statement.Sequence, w.rel.Keep)}
 	}
-	verdict, err := judge(w, policy, time.Now().UTC())
+	now := time.Now().UTC()
+	evidence, err := gatherEvidence(ctx, w, policy, sinceOf(old))
+	if err != nil {
+		return nil, err
+	}
+	evidence.Attest(policy)
+	verdict, err := judge(w, policy, evidence, now)
 	if err != nil {
 		return nil, err
 	}
 	if seen, ok := scansTick(verdict); ok {
 		ticks["scans"] = seen
+	}
+	if seen, ok := testsTick(evidence, w, policy, now); ok {
+		ticks["tests"] = seen
+	}
+	if seen, ok := stagingTick(evidence, w, policy, now); ok {
+		ticks["staging"] = seen
 	}
 	return ticks, nil
 }
@@ -50,7 +63,7 @@ func evidenceTicks(w wanted, policy *trust.Policy, old *earlier) (map[string]tic
 // scans, or when it is only that they are not there yet.
 func scansTick(v trust.Verdict) (tick, bool) {
 	for _, g := range v.Gates {
-		if g.Name != "scans" {
+		if g.Name != trust.GateScans {
 			continue
 		}
 		switch g.State {

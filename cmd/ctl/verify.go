@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"path"
 
 	"slices"
 	"strings"
@@ -26,20 +28,20 @@ type verifyReply struct {
 }
 
 func (t *tool) verify() *cobra.Command {
-	var repo, rev, env, policyFile, at string
+	var repo, rev, env, policyFile, at, since string
 	c := &cobra.Command{
 		Use:   "verify APP --env ENV",
 		Short: "Judge a release by a trust policy, offline",
 		Long: `Judge the release that a commit of the repository wants, with the evidence in the same
 commit, by a trust.yaml: every gate in its order, who signed with which key, what was
-found, and what to do next. No agent is asked. What only a host knows (the sequence it
-accepted last, the scans it has seen) is not judged. --at judges as of another time.
+found, and what to do next. No agent and no registry is asked. What only a host knows (the sequence
+it accepted last, the scans it has seen, its platform) is not judged. --at judges as of another time.
 
 Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
 		Example: `  tealctl verify shop --env production --policy /etc/teal/trust.yaml
   tealctl verify shop --rev 1f0c2a9e… --at 2026-11-23T14:00:00Z -o json`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			now := time.Now().UTC()
 			if at != "" {
 				var err error
@@ -55,7 +57,18 @@ Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
 			if err != nil {
 				return err
 			}
-			verdict, err := judge(w, policy, now.UTC())
+			if since == "" && policy.Needs().Changes {
+				old, err := lastApproved(c.Context(), w, policy)
+				if err != nil {
+					return err
+				}
+				since = sinceOf(old)
+			}
+			evidence, err := gatherEvidence(c.Context(), w, policy, since)
+			if err != nil {
+				return err
+			}
+			verdict, err := judge(w, policy, evidence, now.UTC())
 			if err != nil {
 				return err
 			}
@@ -77,21 +90,39 @@ Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
 	f.StringVar(&rev, "rev", "HEAD", "the commit to judge")
 	f.StringVar(&env, "env", "production", "environment")
 	f.StringVar(&policyFile, "policy", orEnv("TEAL_POLICY", defaultPolicy), "the trust policy (TEAL_POLICY)")
+	f.StringVar(&since, "since", "", "commit of the release that hosts accepted before: whoever signed a commit after it is no approver (default: that of the last approved one)")
 	f.StringVar(&at, "at", "", "judge as of this time (RFC 3339; default: now)")
 	return c
 }
 
-// gatherEvidence collects what the repository holds about a release.
-func gatherEvidence(w wanted, _ *trust.Policy) (trust.Evidence, error) {
+// sinceOf is the commit from which on commits made the release: that of the one before
+// it. A host takes that of the last one that it accepted.
+func sinceOf(old *earlier) string {
+	if old == nil || len(old.persons) == 0 {
+		return ""
+	}
+	return old.commit
+}
+
+// gatherEvidence collects what the repository holds about a release: approvals,
+// attestations, and the commits since another one that changed it ("": all of them). What
+// only the registry holds is not asked for, and said so where the policy needs it.
+func gatherEvidence(ctx context.Context, w wanted, policy *trust.Policy, since string) (trust.Evidence, error) {
 	evidence, err := trust.Gather(w.root, w.rel.Environment, w.rel.App, w.rel.Digest)
 	if err != nil {
 		return evidence, fmt.Errorf("read the approvals: %w", err)
+	}
+	if evidence.Attestations, evidence.TooLarge, err = trust.GatherAttestations(w.root, imageHexes(w)); err != nil {
+		return evidence, fmt.Errorf("read the attestations: %w", err)
+	}
+	if policy.Needs().Changes {
+		evidence.Changes = w.snap.Changes(ctx, path.Join("environments", w.rel.Environment, w.rel.App), since)
 	}
 	return evidence, nil
 }
 
 // judge evaluates a release as a host without any past would.
-func judge(w wanted, policy *trust.Policy, now time.Time) (trust.Verdict, error) {
+func judge(w wanted, policy *trust.Policy, evidence trust.Evidence, now time.Time) (trust.Verdict, error) {
 	host := release.Host{Name: "offline", Instance: "offline", EdgeNetwork: "teal-edge"}
 	target := release.Target{Digest: w.rel.Digest}
 	shared, err := release.PlanShared(w.rel, host, target)
@@ -99,10 +130,6 @@ func judge(w wanted, policy *trust.Policy, now time.Time) (trust.Verdict, error)
 		return trust.Verdict{}, err
 	}
 	swapped, err := release.Plan(w.rel, host, release.Blue, target, "", noAddress)
-	if err != nil {
-		return trust.Verdict{}, err
-	}
-	evidence, err := gatherEvidence(w, policy)
 	if err != nil {
 		return trust.Verdict{}, err
 	}
@@ -124,7 +151,9 @@ func verifyText(s ui.Style, r verifyReply) string {
 	b.WriteString(s.Gates(r.Verdict.Gates, r.Verdict.Reasons, r.Verdict.Observations))
 	for _, signer := range r.Verdict.Signers {
 		tone, says := ui.Good, "counted"
-		if !signer.Counted {
+		if signer.Veto {
+			tone, says = ui.Bad, "a veto"
+		} else if !signer.Counted {
 			tone, says = ui.Note, "not counted: "+string(signer.Why)
 		}
 		fmt.Fprintf(&b, "  %s\n", s.Mark(tone, fmt.Sprintf("%s  key %s %s  in %s  %s", signer.Person, signer.Key, signer.Fingerprint, signer.File, says)))
