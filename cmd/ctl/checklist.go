@@ -104,15 +104,15 @@ func (q checkFlags) settle(ticks map[string]tick, ask func(item) (trust.CheckSta
 			continue
 		}
 		line.State = trust.CheckState(*q.state[i.name])
-		if seen.Against != "" && line.State == trust.NotApplicable {
-			return list, usage(fmt.Errorf("--%s not_applicable: %s", i.name, seen.Against))
-		}
 		if ask != nil && !q.given(i.name) {
 			state, err := ask(i)
 			if err != nil {
 				return list, err
 			}
 			line.State = state
+		}
+		if seen.Against != "" && line.State == trust.NotApplicable {
+			return list, usage(fmt.Errorf("%s cannot be not_applicable: %s", i.name, seen.Against))
 		}
 	}
 	return list, nil
