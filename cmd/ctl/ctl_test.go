@@ -63,7 +63,7 @@ func TestEveryCommand(t *testing.T) {
 	root := (&tool{out: os.Stdout, err: os.Stderr}).root()
 	root.InitDefaultCompletionCmd()
 	walk(root)
-	for _, name := range []string{"status", "explain", "history", "plan", "lint", "approve", "verify", "rollback", "resume", "retry", "freeze", "unfreeze",
+	for _, name := range []string{"status", "explain", "history", "plan", "lint", "prepare", "approve", "reject", "verify", "rollback", "resume", "retry", "freeze", "unfreeze",
 		"sync", "logs", "events", "version", "completion", "state", "exit-codes"} {
 		if c, _, err := root.Find([]string{name}); err != nil || c.Name() != name {
 			t.Errorf("there is no command %s", name)
@@ -110,6 +110,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"freeze"}, "--reason"},
 		{[]string{"freeze", "--reason", "x", "--until", "yesterday"}, "--until"},
 		{[]string{"approve", "shop"}, "repository"},
+		{[]string{"approve", "../shop"}, "names no app"},
+		{[]string{"approve", "shop", "--scans", "verified"}, "by evidence alone"},
+		{[]string{"approve", "shop", "--waive", "hold"}, "belongs to --emergency"},
+		{[]string{"prepare", "shop", "--env", "Production"}, "names no app"},
+		{[]string{"reject", "shop"}, "--reason"},
+		{[]string{"reject", "shop", "--reason", "x", "--name", "a/b"}, "letters, digits"},
+		{[]string{"verify", "shop", "--at", "yesterday"}, "--at"},
 		{[]string{"state", "init", "--sequence", "shop"}, "APP=N"},
 	} {
 		_, errs, code := ctl(c.args...)

@@ -148,6 +148,9 @@ func verifyText(s ui.Style, r verifyReply) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s %s   release %.12s, commit %.7s\n", word, r.App, trust.Escape(r.Version), r.Digest, r.Commit)
+	if e := r.Verdict.Emergency; e != nil {
+		fmt.Fprintf(&b, "%s\n", s.Mark(ui.Bad, fmt.Sprintf("EMERGENCY %s by %s, lets past %s, until %s: %s", e.Incident, strings.Join(e.By, ", "), orNothing(e.Waives), e.Until.UTC().Format(time.RFC3339), e.Reason)))
+	}
 	b.WriteString(s.Gates(r.Verdict.Gates, r.Verdict.Reasons, r.Verdict.Observations))
 	for _, signer := range r.Verdict.Signers {
 		tone, says := ui.Good, "counted"
