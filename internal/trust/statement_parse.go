@@ -8,21 +8,9 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// ParseStatement reads a normal approval as ReadStatement does, and refuses an
-// emergency with not_supported_yet. It is for callers that judge by the normal rules
-// alone, which an emergency must never pass for.
-func ParseStatement(data []byte) (Statement, error) {
-	s, err := ReadStatement(data)
-	var bad *StatementError
-	if err == nil && s.Kind != KindNormal || errors.As(err, &bad) && bad.Code == release.EmergencyInvalid {
-		return Statement{}, &StatementError{release.NotSupportedYet, "kind emergency: emergency approvals are not judged here"}
-	}
-	return s, err
-}
-
-// ReadStatement reads approval.json of either kind strictly: no unknown, missing, duplicate or
-// differently spelled member at any depth, one form of each value. Errors are
-// *StatementError. Whether the statement is about the right release, and still
+// ReadStatement reads approval.json of either kind strictly: no unknown, missing,
+// duplicate or differently spelled member at any depth, one form of each value. Errors
+// are *StatementError. Whether the statement is about the right release, and still
 // valid, is for Evaluate.
 func ReadStatement(data []byte) (Statement, error) {
 	s, err := parseStatement(data)

@@ -63,7 +63,7 @@ func TestStatementRoundTrip(t *testing.T) {
 	if !bytes.Equal(data, golden) {
 		t.Errorf("the form that people sign has changed\ngot  %s\nwant %s", data, golden)
 	}
-	got, err := ParseStatement(data)
+	got, err := ReadStatement(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestStatementMayBeWrittenByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := ParseStatement(indented)
+	got, err := ReadStatement(indented)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestMalformedStatements(t *testing.T) {
 		want release.Code
 	}{
 		"control":                {good, ""},
-		"an emergency":           {emergency, release.NotSupportedYet},
+		"an emergency":           {emergency, ""},
 		"incident but normal":    {swap(`"predicate":{`, `"predicate":{"incident":"INC-1",`), release.ApprovalMalformed},
 		"kind other":             {swap(`"kind":"normal"`, `"kind":"Normal"`), release.ApprovalMalformed},
 		"other _type":            {swap("Statement/v1", "Statement/v0.1"), release.ApprovalMalformed},
@@ -150,7 +150,7 @@ func TestMalformedStatements(t *testing.T) {
 		"trailing":               {good + "{}", release.ApprovalMalformed},
 		"empty":                  {"", release.ApprovalMalformed},
 	} {
-		_, err := ParseStatement([]byte(c.text))
+		_, err := ReadStatement([]byte(c.text))
 		var bad *StatementError
 		switch {
 		case c.want == "" && err != nil:
