@@ -100,8 +100,10 @@ func TestStagingTick(t *testing.T) {
 		change   func(d *trust.Deployment, a *trust.Attestation)
 		verified bool
 	}{
-		"control":             {func(*trust.Deployment, *trust.Attestation) {}, true},
-		"more images":         {func(_ *trust.Deployment, a *trust.Attestation) { a.Subjects = append(a.Subjects, strings.Repeat("0", 64)) }, true},
+		"control": {func(*trust.Deployment, *trust.Attestation) {}, true},
+		"more images": {func(_ *trust.Deployment, a *trust.Attestation) {
+			a.Subjects = append(a.Subjects, strings.Repeat("0", 64))
+		}, true},
 		"an image is missing": {func(_ *trust.Deployment, a *trust.Attestation) { a.Subjects = a.Subjects[:1] }, false},
 		"another app":         {func(d *trust.Deployment, _ *trust.Attestation) { d.App = "mail" }, false},
 		"this environment":    {func(d *trust.Deployment, _ *trust.Attestation) { d.Environment = "production" }, false},
