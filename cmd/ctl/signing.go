@@ -77,6 +77,7 @@ func (s *signing) open(ctx context.Context, t *tool, app string) (err error) {
 	if s.policy, err = t.policyAtHand(s.policyFile, s.w); err != nil {
 		return err
 	}
+	s.wish.longest = longestOf(s.policy, s.wish.kind())
 	if s.old, err = lastApproved(ctx, s.w, s.policy); err != nil {
 		return err
 	}
@@ -232,6 +233,10 @@ func (s *signing) statementText(st statement) string {
 	b.WriteString(checklistText(st.Checklist, s.ticks))
 	fmt.Fprintf(&b, "  prepared by %s\n  issued      %s%s\n", orNobody(st.PreparedBy), st.IssuedAt.Format(time.RFC3339), map[bool]string{true: ", new", false: ", by an earlier approver"}[st.fresh])
 	fmt.Fprintf(&b, "  expires     %s\n", st.ExpiresAt.Format(time.RFC3339))
+	// Whoever pushes first chooses the lifetime: the others see that it will not do.
+	if holds, most := st.ExpiresAt.Sub(st.IssuedAt), longestOf(s.policy, st.Kind); most > 0 && holds > most {
+		fmt.Fprintf(&b, "  ! it holds for %s, the policy allows %s: hosts will refuse it\n", holds, most)
+	}
 	if s.signer != nil {
 		fmt.Fprintf(&b, "  signing as  %s%s\n", ssh.FingerprintSHA256(s.signer.PublicKey()), s.whose(st))
 	}

@@ -30,6 +30,8 @@ type wish struct {
 	waive     []string
 	replace   bool
 	checks    checkFlags
+	// longest is how long the policy at hand lets such an approval hold; 0: not known.
+	longest time.Duration
 }
 
 // flags adds the flags that describe a new statement.
@@ -180,6 +182,9 @@ func (q wish) statement(w wanted, have []byte, now time.Time, list func() (trust
 		}
 		valid, options = defaultEmergencyValid, append(options, trust.AsEmergency(q.incident, q.reason, q.waive...))
 	}
+	if q.longest > 0 {
+		valid = min(valid, q.longest)
+	}
 	if q.valid != 0 {
 		valid = q.valid
 	}
@@ -201,4 +206,20 @@ func (q wish) contradicts(s trust.Statement) error {
 		return usage(fmt.Errorf("the statement that is there gives another reason (%s); leave out --reason to sign that one", trust.Escape(s.Reason)))
 	}
 	return q.checks.contradicts(s.Checklist)
+}
+
+// longestOf is how long an approval of that kind may hold by the policy; 0: no limit is
+// known.
+func longestOf(policy *trust.Policy, kind trust.Kind) time.Duration {
+	if policy == nil {
+		return 0
+	}
+	if kind == trust.KindNormal {
+		return policy.Rules().MaxApprovalAge
+	}
+	ttl := policy.Minimums.EmergencyTTL
+	if e := policy.Rules().Emergency; e != nil && e.MaxTTL > 0 && (ttl == 0 || e.MaxTTL < ttl) {
+		ttl = e.MaxTTL
+	}
+	return ttl
 }

@@ -353,6 +353,9 @@ func FuzzParseSSHSig(f *testing.F) {
 		f.Add(sign(f, kind, NamespaceApproval, []byte("m")))
 	}
 	f.Add([]byte(sshsigBegin + "\nAAAA\n" + sshsigEnd + "\n"))
+	for _, name := range []string{"rsa", "ed25519_sk", "ecdsa_sk", "ecdsa_sk_webauthn"} {
+		f.Add(vector(f, name+".sig"))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		sig, err := ParseSSHSig(data)
 		if err != nil {
