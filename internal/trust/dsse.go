@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -120,10 +121,15 @@ func rawToASN1(key *ecdsa.PublicKey, sig []byte) ([]byte, bool) {
 }
 
 // ParsePublicPEM reads a public key in PEM (SPKI): ECDSA P-256 or P-384, or Ed25519.
+// RSA is refused whatever its length: no scanner needs it, and its two paddings are one
+// more thing to confuse. Exactly one block, without headers and text around it.
 func ParsePublicPEM(data []byte) (crypto.PublicKey, error) {
 	block, rest := pem.Decode(data)
-	if block == nil || block.Type != "PUBLIC KEY" {
+	if block == nil || block.Type != "PUBLIC KEY" || len(block.Headers) > 0 {
 		return nil, errors.New("not a PEM block PUBLIC KEY")
+	}
+	if !bytes.HasPrefix(data, []byte("-----BEGIN PUBLIC KEY-----")) {
+		return nil, errors.New("text before the PEM block")
 	}
 	for _, b := range rest {
 		if !jsonSpace(b) {
@@ -143,7 +149,7 @@ func ParsePublicPEM(data []byte) (crypto.PublicKey, error) {
 		}
 		return key, nil
 	}
-	return nil, weak("want a key on P-256 or P-384, or Ed25519")
+	return nil, weak("want an ECDSA key on P-256 or P-384, or an Ed25519 key")
 }
 
 // KeyHint names a key as cosign does in a bundle: base64 of SHA-256 over the key's SPKI.

@@ -132,7 +132,7 @@ func (r *envelopeReader) dsse(where string) (e Envelope) {
 		case "payload":
 			e.Payload = r.base64(where + ".payload")
 		case "payloadType":
-			e.PayloadType = r.word()
+			e.PayloadType = r.name(where + ".payloadType")
 		case "signatures":
 			if !r.array(func() { e.Signatures = append(e.Signatures, r.signature(where+".signatures")) }) {
 				r.fail(release.AttestationMalformed, "%s.signatures: want an array", where)
@@ -158,7 +158,7 @@ func (r *envelopeReader) signature(where string) (s EnvelopeSignature) {
 		case "sig":
 			s.Sig = r.base64(where + ".sig")
 		case "keyid":
-			s.Hint = r.word()
+			s.Hint = r.name(where + ".keyid")
 		default:
 			r.unknown(where, name)
 		}
@@ -175,7 +175,7 @@ func (r *envelopeReader) bundle() (e Envelope) {
 	r.object(func(name string) {
 		switch name {
 		case "mediaType":
-			media = r.word()
+			media = r.name("mediaType")
 		case "verificationMaterial":
 			hint = r.material()
 		case "dsseEnvelope":
@@ -209,13 +209,17 @@ func (r *envelopeReader) material() (hint string) {
 		case "publicKey":
 			keyed = r.object(func(name string) {
 				if name == "hint" {
-					hint = r.word()
+					hint = r.name("verificationMaterial.publicKey.hint")
 				} else {
 					r.unknown("verificationMaterial.publicKey", name)
 				}
 			})
-		case "tlogEntries", "timestampVerificationData": // well-formed; not asked for
-			r.skip()
+		case "tlogEntries": // well-formed; not asked for
+			if !r.array(func() { r.anObject("verificationMaterial.tlogEntries") }) {
+				r.fail(release.AttestationMalformed, "verificationMaterial.tlogEntries: want an array")
+			}
+		case "timestampVerificationData": // likewise
+			r.anObject("verificationMaterial." + name)
 		case "certificate", "x509CertificateChain":
 			r.skip()
 			r.fail(release.WeakOrUnknownAlgorithm, "unsupported: signed with a certificate; sign with a key of the policy")
@@ -236,6 +240,7 @@ func (r *envelopeReader) legacy() (e Envelope) {
 		case "base64Signature":
 			inner = r.base64("base64Signature")
 		case "cert", "rekorBundle":
+			// A key's bundle has neither; a log entry is not asked for.
 			if raw := string(r.raw()); raw != `""` && raw != "null" && name == "cert" {
 				r.fail(release.WeakOrUnknownAlgorithm, "unsupported: signed with a certificate; sign with a key of the policy")
 			}
@@ -255,6 +260,22 @@ func (r *envelopeReader) legacy() (e Envelope) {
 	r.err = in.err
 	e.Form = "legacy"
 	return e
+}
+
+// name is a string that may be empty.
+func (r *envelopeReader) name(where string) string {
+	text, isText := r.text()
+	if !isText {
+		r.fail(release.AttestationMalformed, "%s: want a string", where)
+	}
+	return text
+}
+
+// anObject passes over an object.
+func (r *envelopeReader) anObject(where string) {
+	if !r.object(func(string) { r.skip() }) {
+		r.fail(release.AttestationMalformed, "%s: want an object", where)
+	}
 }
 
 func (r *envelopeReader) base64(where string) []byte {

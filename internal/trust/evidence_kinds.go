@@ -19,15 +19,12 @@ type TestResult struct {
 func ParseTestResult(s InToto) (TestResult, error) {
 	r := frame{cursor: cursor{data: s.Predicate}}
 	var t TestResult
-	r.object(func(name string) {
-		switch name {
-		case "result":
+	r.open("predicate", []string{"result", "failedTests"}, func(name string) {
+		if name == "result" {
 			t.Result = r.need("predicate.result")
-		case "failedTests":
-			t.Failed = r.texts()
-		default:
-			r.skip()
+			return
 		}
+		r.list("predicate.failedTests", func() { t.Failed = append(t.Failed, r.need("predicate.failedTests")) })
 	})
 	if t.Result != "PASSED" && t.Result != "WARNED" && t.Result != "FAILED" {
 		r.fail("predicate.result \"%s\", want PASSED, WARNED or FAILED", Escape(t.Result))
@@ -49,33 +46,18 @@ type Provenance struct {
 func ParseProvenance(s InToto) (Provenance, error) {
 	r := frame{cursor: cursor{data: s.Predicate}}
 	var p Provenance
-	r.object(func(name string) {
-		switch name {
-		case "buildDefinition":
-			r.object(func(name string) {
-				if name != "resolvedDependencies" {
-					r.skip()
-					return
-				}
-				r.array(func() { r.dependency(&p) })
-			})
-		case "runDetails":
-			r.object(func(name string) {
-				if name != "builder" {
-					r.skip()
-					return
-				}
-				r.object(func(name string) {
-					if name == "id" {
-						p.Builder = r.need("predicate.runDetails.builder.id")
-					} else {
-						r.skip()
-					}
+	r.open("predicate", []string{"buildDefinition", "runDetails"}, func(name string) {
+		if name == "runDetails" {
+			r.open("predicate.runDetails", []string{"builder"}, func(string) {
+				r.open("predicate.runDetails.builder", []string{"id"}, func(string) {
+					p.Builder = r.need("predicate.runDetails.builder.id")
 				})
 			})
-		default:
-			r.skip()
+			return
 		}
+		r.open("predicate.buildDefinition", []string{"resolvedDependencies"}, func(string) {
+			r.list("predicate.buildDefinition.resolvedDependencies", func() { r.dependency(&p) })
+		})
 	})
 	switch {
 	case p.Builder == "":
@@ -87,29 +69,26 @@ func ParseProvenance(s InToto) (Provenance, error) {
 }
 
 func (r *frame) dependency(p *Provenance) {
+	const where = "predicate.buildDefinition.resolvedDependencies"
 	uri, commit := "", ""
-	r.object(func(name string) {
-		switch name {
-		case "uri":
-			uri = r.word()
-		case "digest":
-			r.object(func(name string) {
-				if text := r.word(); name == "gitCommit" {
-					commit = text
-				}
-			})
-		default:
-			r.skip()
+	r.open(where, []string{"uri", "digest"}, func(name string) {
+		if name == "uri" {
+			uri = strings.TrimPrefix(r.maybe(where+".uri"), "git+")
+			return
 		}
+		r.open(where+".digest", []string{"gitCommit"}, func(string) {
+			commit = r.need(where + ".digest.gitCommit")
+			if !commitForm.MatchString(commit) {
+				r.fail("gitCommit \"%s\" is no commit in full", Escape(commit))
+			}
+		})
 	})
 	switch {
 	case commit == "":
-	case !commitForm.MatchString(commit):
-		r.fail("gitCommit \"%s\" is no commit in full", Escape(commit))
-	case p.Commit != "" && p.Commit != commit:
-		r.fail("two resolved dependencies name different commits")
+	case p.Commit != "" && (p.Commit != commit || p.Repository != uri):
+		r.fail("two resolved dependencies name different commits or repositories")
 	default:
-		p.Commit, p.Repository = commit, strings.TrimPrefix(uri, "git+")
+		p.Commit, p.Repository = commit, uri
 	}
 }
 
@@ -148,7 +127,7 @@ func ParseDeployment(s InToto) (Deployment, error) {
 			}
 			d.Baked = baked
 		case "hosts":
-			d.Hosts = r.texts()
+			r.list(where, func() { d.Hosts = append(d.Hosts, r.need(where)) })
 		case "finishedOn":
 			d.FinishedOn = r.time(where)
 		}

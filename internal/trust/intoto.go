@@ -2,6 +2,7 @@ package trust
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -64,7 +65,7 @@ func ParseInToto(payload []byte) (InToto, error) {
 	r.strict("the statement", []string{"_type", "subject", "predicateType", "predicate"}, nil, func(name string) {
 		switch name {
 		case "_type":
-			switch t := r.word(); t {
+			switch t := r.need("_type"); t {
 			case StatementType:
 				s.Version = "v1"
 			case statementV01:
@@ -73,9 +74,7 @@ func ParseInToto(payload []byte) (InToto, error) {
 				r.fail("_type \"%s\" is no in-toto statement", Escape(t))
 			}
 		case "subject":
-			if !r.array(func() { s.Subjects = append(s.Subjects, r.subject()) }) {
-				r.fail("subject: want an array")
-			}
+			r.list("subject", func() { s.Subjects = append(s.Subjects, r.subject()) })
 		case "predicateType":
 			s.PredicateType = r.need("predicateType")
 		case "predicate":
@@ -138,6 +137,42 @@ func (r *frame) strict(where string, required, optional []string, f func(name st
 	}
 }
 
+// open reads an object that other tools define and may extend: f consumes the values of
+// the known members, others are skipped. A name that differs from a known one by case
+// alone refuses: a reader that folds case would take it for the known one.
+func (r *frame) open(where string, known []string, f func(name string)) {
+	if !r.object(func(name string) {
+		for _, k := range known {
+			switch {
+			case k == name:
+				f(name)
+				return
+			case strings.EqualFold(k, name):
+				r.fail("%s: member \"%s\" looks like %s", where, Escape(name), k)
+			}
+		}
+		r.skip()
+	}) {
+		r.fail("%s: want an object", where)
+	}
+}
+
+// list reads an array; f consumes each item.
+func (r *frame) list(where string, f func()) {
+	if !r.array(f) {
+		r.fail("%s: want an array", where)
+	}
+}
+
+// maybe is a string that may be empty.
+func (r *frame) maybe(where string) string {
+	s, ok := r.text()
+	if !ok {
+		r.fail("%s: want a string", where)
+	}
+	return s
+}
+
 // need is a string that is not empty.
 func (r *frame) need(where string) string {
 	s, ok := r.text()
@@ -150,28 +185,18 @@ func (r *frame) need(where string) string {
 // subject reads a ResourceDescriptor as far as name and sha256; its other members are
 // the writer's own.
 func (r *frame) subject() (s Subject) {
-	if !r.object(func(name string) {
-		switch name {
-		case "name":
-			s.Name = r.word()
-		case "digest":
-			if !r.object(func(name string) {
-				text := r.need("subject.digest." + Escape(name))
-				if name == "sha256" {
-					if !hexDigest.MatchString(text) {
-						r.fail("subject.digest.sha256 \"%s\" is not 64 lower-case hex digits", Escape(text))
-					}
-					s.SHA256 = text
-				}
-			}) {
-				r.fail("subject.digest: want an object")
-			}
-		default:
-			r.skip()
+	r.open("subject", []string{"name", "digest"}, func(name string) {
+		if name == "name" {
+			s.Name = r.maybe("subject.name")
+			return
 		}
-	}) {
-		r.fail("subject: want objects")
-	}
+		r.open("subject.digest", []string{"sha256"}, func(string) {
+			s.SHA256 = r.need("subject.digest.sha256")
+			if !hexDigest.MatchString(s.SHA256) {
+				r.fail("subject.digest.sha256 \"%s\" is not 64 lower-case hex digits", Escape(s.SHA256))
+			}
+		})
+	})
 	return s
 }
 
@@ -179,7 +204,8 @@ func (r *frame) subject() (s Subject) {
 func (r *frame) time(where string) time.Time {
 	text := r.need(where)
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || t.Year() < 1970 {
+	// The parser alone would take a comma before the fraction, too.
+	if err != nil || t.Year() < 1970 || strings.Contains(text, ",") {
 		r.fail("%s: \"%s\" is no time of RFC 3339", where, Escape(text))
 		return time.Time{}
 	}

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tealops/teal/internal/release"
 )
@@ -158,72 +157,4 @@ func (r *frame) target(s *Scan) {
 	if c := s.Target.Commit; c != "" && !commitForm.MatchString(c) {
 		r.fail("predicate.scan.target.commit \"%s\" is no commit in full", Escape(c))
 	}
-}
-
-// cosignScan reads what `cosign attest --type vuln` writes: scanner {uri, version, db,
-// result}, metadata {scanStartedOn, scanFinishedOn}. cosign drops db.lastUpdate when it
-// makes the predicate itself, so it is usually missing. Its members are cosign's and
-// others are left alone.
-func (r *frame) cosignScan(s *Scan) {
-	uri := ""
-	if !r.object(func(name string) {
-		switch name {
-		case "scanner":
-			if !r.object(func(name string) {
-				switch name {
-				case "uri":
-					uri = r.word()
-				case "version":
-					s.Version = r.word()
-				case "db":
-					r.object(func(name string) {
-						if name != "lastUpdate" {
-							r.skip()
-						} else if text := r.word(); text != "" {
-							s.DBUpdatedAt = r.parse("scanner.db.lastUpdate", text)
-						}
-					})
-				case "result":
-					s.Report = r.raw()
-				default:
-					r.skip()
-				}
-			}) {
-				r.fail("predicate.scanner: want an object")
-			}
-		case "metadata":
-			r.object(func(name string) {
-				switch name {
-				case "scanStartedOn":
-					s.StartedOn = r.parse("metadata.scanStartedOn", r.word())
-				case "scanFinishedOn":
-					s.FinishedOn = r.parse("metadata.scanFinishedOn", r.word())
-				default:
-					r.skip()
-				}
-			})
-		default:
-			r.skip()
-		}
-	}) {
-		r.fail("predicate: want an object")
-	}
-	switch {
-	case !strings.Contains(strings.ToLower(uri), Trivy):
-		r.fail("scanner.uri \"%s\": only Trivy's report is read in cosign's predicate", Escape(uri))
-	case s.FinishedOn.IsZero():
-		r.incomplete("metadata.scanFinishedOn is missing")
-	case len(s.Report) == 0:
-		r.incomplete("scanner.result is missing")
-	}
-	s.Scanner, s.Format = Trivy, "trivy-json"
-}
-
-// parse reads a time that is there, and refuses one that cannot be read.
-func (r *frame) parse(where, text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || t.Year() < 1970 {
-		r.fail("%s: \"%s\" is no time of RFC 3339", where, Escape(text))
-	}
-	return t.UTC()
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,105 +12,60 @@ import (
 // maxFindings bounds the findings of one report.
 const maxFindings = 100_000
 
-// vulns reads in-toto's vulns/v0.2: scanner {uri, version, db {lastUpdate}, result
-// [{id, severity [{method, score}]}]}, metadata. It carries findings already normalised
-// by its writer, without packages.
+// vulns reads in-toto's vulns/v0.2: scanner.result is [{id, severity [{method, score}]}],
+// findings already normalised by their writer, without packages.
 // Source: in-toto attestation spec/predicates/vulns_02.md.
 func (r *frame) vulns(s *Scan) {
-	uri := ""
-	if !r.object(func(name string) {
-		switch name {
-		case "scanner":
-			if !r.object(func(name string) {
-				switch name {
-				case "uri":
-					uri = r.word()
-				case "version":
-					s.Version = r.word()
-				case "db":
-					r.object(func(name string) {
-						if name == "lastUpdate" {
-							s.DBUpdatedAt = r.parse("scanner.db.lastUpdate", r.word())
-						} else {
-							r.skip()
-						}
-					})
-				case "result":
-					if !r.array(func() { r.vuln(s) }) {
-						r.fail("predicate.scanner.result: want an array")
-					}
-				default:
-					r.skip()
-				}
-			}) {
-				r.fail("predicate.scanner: want an object")
-			}
-		case "metadata":
-			r.object(func(name string) {
-				switch name {
-				case "scanStartedOn":
-					s.StartedOn = r.parse("metadata.scanStartedOn", r.word())
-				case "scanFinishedOn":
-					s.FinishedOn = r.parse("metadata.scanFinishedOn", r.word())
-				default:
-					r.skip()
-				}
-			})
-		default:
-			r.skip()
-		}
-	}) {
-		r.fail("predicate: want an object")
-	}
-	for _, name := range Scanners() {
-		if strings.Contains(strings.ToLower(uri), name) {
-			s.Scanner = name
-		}
-	}
-	switch {
-	case s.DBUpdatedAt.IsZero():
+	r.foreignScan(s, func() {
+		r.list("predicate.scanner.result", func() { r.vuln(s) })
+	})
+	if s.DBUpdatedAt.IsZero() {
 		r.incomplete("scanner.db.lastUpdate is missing")
-	case s.FinishedOn.IsZero():
-		r.incomplete("metadata.scanFinishedOn is missing")
 	}
 	for i := range s.Findings {
 		s.Findings[i].Scanner = s.Scanner
 	}
 }
 
+// vuln reads one finding. Several scores count as the worst of them; one that teal cannot
+// read beside harmless ones leaves the severity unknown.
 func (r *frame) vuln(s *Scan) {
+	const where = "predicate.scanner.result"
 	f := ScanFinding{Kind: FindingVuln, Severity: SeverityUnknown}
-	if !r.object(func(name string) {
-		switch name {
-		case "id":
-			f.ID = r.need("predicate.scanner.result.id")
-		case "severity":
-			r.array(func() {
-				score := ""
-				r.object(func(name string) {
-					if name != "score" {
-						r.skip()
-						return
-					}
-					raw := string(r.raw())
-					score = strings.Trim(raw, `"`)
-				})
-				f.Severity = worse(f.Severity, severityOf(score))
+	unread := false
+	r.open(where, []string{"id", "severity"}, func(name string) {
+		if name == "id" {
+			f.ID = r.need(where + ".id")
+			return
+		}
+		r.list(where+".severity", func() {
+			severity := SeverityUnknown
+			r.open(where+".severity", []string{"method", "score"}, func(name string) {
+				if name == "method" {
+					r.maybe(where + ".severity.method")
+					return
+				}
+				severity = severityOf(strings.Trim(string(r.raw()), `"`)) // a text or a number
 			})
-		default:
-			r.skip()
-		}
-	}) || f.ID == "" {
-		r.fail("predicate.scanner.result: an entry without id")
+			unread = unread || severity == SeverityUnknown
+			f.Severity = worse(f.Severity, severity)
+		})
+	})
+	if unread && severityRank[f.Severity] < severityRank[SeverityHigh] {
+		f.Severity = SeverityUnknown
 	}
-	if len(s.Findings) >= maxFindings {
-		if r.err == nil {
-			r.err = attestationFault(release.AttestationTooLarge, "more than %d findings", maxFindings)
-		}
-		return
+	switch {
+	case f.ID == "":
+		r.fail("%s: an entry without id", where)
+	case len(s.Findings) < maxFindings:
+		s.Findings = append(s.Findings, f)
+	case r.err == nil:
+		r.err = attestationFault(release.AttestationTooLarge, "more than %d findings", maxFindings)
 	}
-	s.Findings = append(s.Findings, f)
 }
+
+// scoreForm is that of a score; the parser alone would take hexadecimal ones, too.
+var scoreForm = regexp.MustCompile(`^[0-9]{1,2}(\.[0-9]{1,3})?$`)
 
 // severityOf reads a word in any ASCII case, or a CVSS score from 0 to 10. Anything else
 // is unknown, never low.
@@ -119,7 +75,7 @@ func severityOf(text string) Severity {
 		return word
 	}
 	score, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if err != nil || !scoreForm.MatchString(text) {
 		return SeverityUnknown
 	}
 	return cvss(score)
