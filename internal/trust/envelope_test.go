@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -144,6 +145,16 @@ func TestEnvelopeRefusals(t *testing.T) {
 		"message signature":      {`{"mediaType":"` + bundleMediaType + `","verificationMaterial":{"publicKey":{}},"messageSignature":{}}`, release.AttestationPayloadType},
 		"no material":            {swap(bundle, `"verificationMaterial"`, `"verificationMaterials"`), release.AttestationMalformed},
 		"legacy with a cert":     {`{"base64Signature":"` + b64([]byte(good)) + `","cert":"x"}`, release.WeakOrUnknownAlgorithm},
+		"key id is a number":     {swap(good, `"keyid":""`, `"keyid":1`), release.AttestationMalformed},
+		"key id by case":         {swap(good, `"keyid"`, `"keyID"`), release.AttestationMalformed},
+		"payload type, a number": {swap(good, `"application/vnd.in-toto+json"`, `1`), release.AttestationMalformed},
+		"payload is null":        {swap(good, `"payload":"e30="`, `"payload":null`), release.AttestationMalformed},
+		"hint is a number":       {swap(bundle, `"hint":"`, `"hint":1,"x":"`), release.AttestationMalformed},
+		"log is an object":       {swap(bundle, `"publicKey":{`, `"tlogEntries":{},"publicKey":{`), release.AttestationMalformed},
+		"log of numbers":         {swap(bundle, `"publicKey":{`, `"tlogEntries":[1],"publicKey":{`), release.AttestationMalformed},
+		"timestamps are a list":  {swap(bundle, `"publicKey":{`, `"timestampVerificationData":[],"publicKey":{`), release.AttestationMalformed},
+		"chain of certificates":  {swap(bundle, `"publicKey":{`, `"x509CertificateChain":{},"publicKey":{`), release.WeakOrUnknownAlgorithm},
+		"two envelopes":          {swap(bundle, `"dsseEnvelope"`, `"dsseEnvelope":{},"dsseEnvelop\u0065"`), release.AttestationMalformed},
 		"legacy of garbage":      {`{"base64Signature":"` + b64([]byte("x")) + `"}`, release.AttestationMalformed},
 		"deep":                   {strings.Repeat(`{"a":`, 100000), release.AttestationMalformed},
 		"long":                   {`{"payload":"` + strings.Repeat("A", MaxAttestation) + `"}`, release.AttestationTooLarge},
@@ -246,11 +257,55 @@ func TestParsePublicPEM(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, bad := range map[string]string{"RSA": text("rsa3072"), "P-521": text("p521"), "two": text("p256") + text("p384"), "none": "x",
+	for name, bad := range map[string]string{"RSA": text("rsa3072"), "text before": "ours:\n" + text("p256"), "text after": text("p256") + "x",
+		"a header": strings.Replace(text("p256"), "KEY-----\n", "KEY-----\nA: b\n\n", 1), "a certificate": strings.ReplaceAll(text("p256"), "PUBLIC KEY", "CERTIFICATE"), "P-521": text("p521"), "two": text("p256") + text("p384"), "none": "x",
 		"private": strings.ReplaceAll(text("p256"), "PUBLIC", "PRIVATE"), "cut": strings.Replace(text("p256"), "MFkw", "MFkx", 1)} {
 		if _, err := ParsePublicPEM([]byte(bad)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// TestEnvelopeIgnoresLogs: what a bundle says of a transparency log and of time stamps is
+// no reason to refuse, and none to accept.
+func TestEnvelopeIgnoresLogs(t *testing.T) {
+	text := string(sealed(t, "bundle", "p256", []byte(`{}`)))
+	with := strings.Replace(text, `"publicKey":{`, `"tlogEntries":[{"logIndex":"1","inclusionProof":{"hashes":[]}}],"timestampVerificationData":{"rfc3161Timestamps":[]},"publicKey":{`, 1)
+	e, err := ParseEnvelope([]byte(with))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Verify(privateKey(t, "p256").Public()); err != nil {
+		t.Error(err)
+	}
+	if err := e.Verify(privateKey(t, "p256/other").Public()); err == nil {
+		t.Error("a logged signature counts for another key")
+	}
+}
+
+// TestLargeEnvelope: the largest attestation is read in a few copies of itself, whatever
+// is in it (attack 50).
+func TestLargeEnvelope(t *testing.T) {
+	payload := stated("urn:x", `{"a":[`+strings.Repeat(`{"b":"\u00e9","c":[1,2]},`, 400_000)+`1]}`)
+	text := sealed(t, "bundle", "p256", payload)
+	if len(text) < MaxAttestation*3/4 || len(text) > MaxAttestation {
+		t.Fatalf("%d bytes, want near the bound of %d", len(text), MaxAttestation)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	e, err := ParseEnvelope(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Verify(privateKey(t, "p256").Public()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseInToto(e.Payload); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 4*MaxAttestation {
+		t.Errorf("%d bytes allocated for an envelope of %d", got, len(text))
 	}
 }
 

@@ -1,12 +1,17 @@
 package trust
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
+	"math/big"
 	"testing"
 
 	"github.com/c2sp/wycheproof"
@@ -68,6 +73,11 @@ func TestWycheproof(t *testing.T) {
 				if got := verify(key, msg, sig); got != (c.Result == "valid") && c.Result != "acceptable" {
 					t.Errorf("%s %d: %v, want %s", file, c.ID, got, c.Result)
 				}
+				if blob, format := asSSH(key, sig); format == ssh.KeyAlgoECDSA256 || format == ssh.KeyAlgoECDSA384 {
+					if got := sshTakes(t, key, format, msg, blob); got != (c.Result == "valid") {
+						t.Errorf("%s %d as an SSH signature: %v, want %s", file, c.ID, got, c.Result)
+					}
+				}
 				if file == "ed25519_test.json" {
 					if got := sshTakes(t, key, ssh.KeyAlgoED25519, msg, sig); got != (c.Result == "valid") {
 						t.Errorf("%s %d as an SSH signature: %v, want %s", file, c.ID, got, c.Result)
@@ -80,6 +90,27 @@ func TestWycheproof(t *testing.T) {
 			t.Errorf("%s: only %d cases, %d valid", file, n, valid)
 		}
 	}
+}
+
+// asSSH is an ECDSA signature in SSH's encoding; format is empty when sig is no strict
+// DER of two numbers, which has no such form.
+func asSSH(key crypto.PublicKey, sig []byte) (blob []byte, format string) {
+	k, ok := key.(*ecdsa.PublicKey)
+	var numbers struct{ R, S *big.Int }
+	if !ok {
+		return nil, ""
+	}
+	if _, err := asn1.Unmarshal(sig, &numbers); err != nil {
+		return nil, ""
+	}
+	if again, err := asn1.Marshal(numbers); err != nil || !bytes.Equal(again, sig) {
+		return nil, "" // the number is good, its encoding is what the vector is about
+	}
+	format = ssh.KeyAlgoECDSA256
+	if k.Curve == elliptic.P384() {
+		format = ssh.KeyAlgoECDSA384
+	}
+	return ssh.Marshal(numbers), format
 }
 
 // sshTakes verifies as SSHSig.Verify does, with its rules on algorithms.
