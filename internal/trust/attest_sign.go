@@ -15,13 +15,16 @@ import (
 // Statement writes the scan as an urn:teal:scan:v1 statement about an image
 // (name@sha256:<64 hex>), with the native report in it byte for byte. It refuses what an
 // agent would refuse whatever its policy: a filtered or incomplete scan, a report about
-// another image, secrets in the clear. Findings are no reason to refuse. Errors are
+// another image, secrets in the clear. The version is the report's own when it is empty. Findings are no reason to refuse. Errors are
 // *AttestationError, or *ReportError when the report cannot be read.
 func (s Scan) Statement(image string) ([]byte, Report, error) {
 	s.Report = bytes.TrimSpace(s.Report)
 	report, err := ParseReport(s.Scanner, s.Format, s.Report)
 	if err != nil {
 		return nil, Report{}, err
+	}
+	if s.Version == "" {
+		s.Version = report.DriverVersion
 	}
 	if err := s.usable(image, report); err != nil {
 		return nil, report, err
