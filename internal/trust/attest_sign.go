@@ -75,7 +75,7 @@ func (s Scan) usable(image string, report Report) error {
 	switch {
 	case arg != "":
 		return attestationFault(release.AttestationArgsRefused, "the scanner ran with %s, which leaves things out", Escape(arg))
-	case report.Unredacted:
+	case report.Unredacted || s.Scanner == Gitleaks && unredacted(s.Report):
 		return attestationFault(release.AttestationMalformed, "the report holds the secrets themselves; run gitleaks with --redact, and revoke them")
 	case report.Incomplete != "":
 		return attestationFault(release.AttestationIncomplete, "%s", Escape(report.Incomplete))

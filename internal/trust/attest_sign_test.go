@@ -77,6 +77,10 @@ func TestScanStatementRefusals(t *testing.T) {
 			s.Scanner, s.Format = Gitleaks, "gitleaks-json"
 			s.Report = []byte(`[{"RuleID":"a","File":"b","Secret":"hunter2","Match":"x"}]`)
 		}, release.AttestationMalformed},
+		"secrets in the clear, SARIF": {func(s *Scan) {
+			s.Scanner, s.Format = Gitleaks, "sarif-2.1.0"
+			s.Report = []byte(`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"gitleaks","semanticVersion":"v8.0.0","rules":[{"id":"a"}]}},"results":[{"ruleId":"a","locations":[{"physicalLocation":{"artifactLocation":{"uri":"b"},"region":{"startLine":1,"snippet":{"text":"hunter2"}}}}]}]}]}`)
+		}, release.AttestationMalformed},
 		"another scanner's format": {func(s *Scan) { s.Format = "snyk-json" }, release.AttestationMalformed},
 		"a short commit":           {func(s *Scan) { s.Target.Commit = "0123456" }, release.AttestationMalformed},
 	} {
@@ -101,6 +105,17 @@ func errOrNothing(err error) error {
 		return errors.New("no error")
 	}
 	return err
+}
+
+// TestRedactedSARIF: the same report with the secret hidden is signed.
+func TestRedactedSARIF(t *testing.T) {
+	scan := goodScan()
+	scan.Scanner, scan.Format, scan.Args = Gitleaks, "sarif-2.1.0", []string{"dir", "--redact"}
+	scan.Report = []byte(`{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"gitleaks","semanticVersion":"v8.0.0","rules":[{"id":"a"}]}},"results":[{"ruleId":"a","message":{"text":"found"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"b"},"region":{"startLine":1,"snippet":{"text":"REDACTED"}}}}]}]}]}`)
+	_, report, err := scan.Statement(attestedImage)
+	if err != nil || len(report.Findings) != 1 || report.Findings[0].Kind != FindingSecret {
+		t.Errorf("%+v %v", report, err)
+	}
 }
 
 // TestStatementsOfPipelines: test results, provenance and deployments are read as they
