@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim attacks check fmt vet lint demo bench-swap fuzz deps clean engine
+.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap fuzz deps clean engine
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -49,6 +49,9 @@ vet:
 
 lint:
 	$(GO) run $(STATICCHECK) $(PKGS)
+
+reference: ## teal's envelopes against a real cosign, in both directions; its first build takes minutes
+	$(GO) test -count=1 -timeout 30m ./test/attest
 
 demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 leaves it running
 	$(GO) run ./test/demo

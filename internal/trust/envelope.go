@@ -192,6 +192,8 @@ func (r *envelopeReader) bundle() (e Envelope) {
 		r.fail(release.AttestationMalformed, "mediaType \"%s\", want %s", Escape(media), bundleMediaType)
 	case !seen:
 		r.fail(release.AttestationMalformed, "the bundle has no dsseEnvelope")
+	case len(e.Signatures) > 1: // as the bundle's specification says, and its hint is of one key
+		r.fail(release.AttestationMalformed, "%d signatures in a bundle, want one", len(e.Signatures))
 	}
 	e.Form = "bundle"
 	for i := range e.Signatures {

@@ -155,6 +155,7 @@ func TestEnvelopeRefusals(t *testing.T) {
 		"timestamps are a list":  {swap(bundle, `"publicKey":{`, `"timestampVerificationData":[],"publicKey":{`), release.AttestationMalformed},
 		"chain of certificates":  {swap(bundle, `"publicKey":{`, `"x509CertificateChain":{},"publicKey":{`), release.WeakOrUnknownAlgorithm},
 		"two envelopes":          {swap(bundle, `"dsseEnvelope"`, `"dsseEnvelope":{},"dsseEnvelop\u0065"`), release.AttestationMalformed},
+		"bundle signed twice":    {swap(bundle, `"signatures":[`, `"signatures":[{"sig":"AAAA"},`), release.AttestationMalformed},
 		"legacy of garbage":      {`{"base64Signature":"` + b64([]byte("x")) + `"}`, release.AttestationMalformed},
 		"deep":                   {strings.Repeat(`{"a":`, 100000), release.AttestationMalformed},
 		"long":                   {`{"payload":"` + strings.Repeat("A", MaxAttestation) + `"}`, release.AttestationTooLarge},
