@@ -131,6 +131,9 @@ func (a Attestation) read(env Envelope, key Key, problem func(release.Code, stri
 func (a *Attestation) readScan(st InToto) error {
 	scan, err := ParseScan(st)
 	if err != nil {
+		if scan.Scanner != "" && !scan.FinishedOn.IsZero() {
+			a.Scan = &scan // it decides like any other of its time, and refuses
+		}
 		return err
 	}
 	a.Scan = &scan

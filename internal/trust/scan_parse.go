@@ -21,7 +21,9 @@ const maxArgs = 1000
 
 // ParseScan reads a scan attestation in any of the three predicates that teal knows:
 // its own with the native report inside, cosign's vuln/v1 with a Trivy report, and
-// in-toto's vulns/v0.2. The report is not parsed. Errors are *AttestationError.
+// in-toto's vulns/v0.2. The report is not parsed. Errors are *AttestationError. Beside an
+// error stands what could be read of scanner and FinishedOn, without report and findings:
+// a scan that cannot be read is still newer than those before it.
 func ParseScan(s InToto) (Scan, error) {
 	r := frame{cursor: cursor{data: s.Predicate}}
 	scan := Scan{PredicateType: s.PredicateType}
@@ -35,11 +37,12 @@ func ParseScan(s InToto) (Scan, error) {
 	default:
 		return Scan{}, attestationFault(release.AttestationPredicateType, "predicate type \"%s\" is no scan", Escape(s.PredicateType))
 	}
-	if r.err != nil {
-		return Scan{}, r.err
-	}
 	if !slices.Contains(Scanners(), scan.Scanner) {
-		return Scan{}, attestationFault(release.AttestationMalformed, "scanner \"%s\" is not one of %s", Escape(scan.Scanner), strings.Join(Scanners(), ", "))
+		r.fail("scanner \"%s\" is not one of %s", Escape(scan.Scanner), strings.Join(Scanners(), ", "))
+		scan.Scanner = ""
+	}
+	if r.err != nil {
+		return Scan{PredicateType: scan.PredicateType, Scanner: scan.Scanner, FinishedOn: scan.FinishedOn, Target: scan.Target}, r.err
 	}
 	return scan, nil
 }

@@ -159,6 +159,22 @@ func TestParseScanRefusals(t *testing.T) {
 	}
 }
 
+// TestUnreadableScanIsNotForgotten: a scan that cannot be read keeps its place in time, so
+// that it cannot make room for an older one.
+func TestUnreadableScanIsNotForgotten(t *testing.T) {
+	for name, text := range map[string][]byte{
+		"teal's own": stated(PredicateTypeScan, strings.Replace(ownPredicate("{}"), `"exitCode":0`, `"exitCode":"x"`, 1)),
+		"in-toto's":  stated(PredicateTypeVulns, strings.Replace(vulnsPredicate, `"lastUpdate"`, `"x"`, 1)),
+		"cosign's":   stated(PredicateTypeCosignVuln, strings.Replace(cosignPredicate, `"result"`, `"x"`, 1)),
+	} {
+		key := Key{ID: "ci-1", Service: "ci", Public: privateKey(t, "p256").Public()}
+		a := attest(AttestationFile{Name: "a.json", Data: sealed(t, "bundle", "p256", text)}, []Key{key}, nil)
+		if a.Problem == nil || a.Scan == nil || a.Scan.Scanner != Trivy || a.Scan.FinishedOn.IsZero() || a.Report != nil {
+			t.Errorf("%s: %+v, scan %+v", name, a.Problem, a.Scan)
+		}
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	f.Add(PredicateTypeScan, []byte(ownPredicate(`[{"a":1}]`)))
 	f.Add(PredicateTypeCosignVuln, []byte(cosignPredicate))
