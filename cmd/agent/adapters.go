@@ -135,7 +135,7 @@ func (c commit) Sub(dir string) (fs.FS, error) { return c.Snapshot.Sub(dir) }
 
 func (c commit) Tree(dir string) (string, bool) { return c.Snapshot.Tree(dir) }
 
-func (c commit) Changes(ctx context.Context, dir, since string) trust.Changes {
+func (c commit) Changes(ctx context.Context, dir, since string) (trust.Changes, error) {
 	return c.Snapshot.Changes(ctx, dir, since)
 }
 

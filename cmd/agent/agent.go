@@ -23,6 +23,7 @@ import (
 	"github.com/tealops/teal/internal/journal"
 	"github.com/tealops/teal/internal/proxy"
 	"github.com/tealops/teal/internal/reconcile"
+	"github.com/tealops/teal/internal/registry"
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/trust"
@@ -42,6 +43,7 @@ type agent struct {
 	shelf    *gitops.Shelf
 	runner   *reconcile.Runner
 	desk     *reconcile.Desk
+	attestor *attestor          // nil: only Git is read
 	reserves []hostcare.Reserve // the engine's first
 	refusals seldom
 
@@ -123,6 +125,10 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
 	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.currentPolicy, Never: a.never(),
 		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform}}
+	if c.Attestations.Registry {
+		a.attestor = newAttestor(registry.New(registry.Config{DockerConfig: c.Engine.DockerConfig}), func() { a.runner.Wake("") })
+		a.desk.Attestor = a.attestor
+	}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
 		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
@@ -149,6 +155,7 @@ var (
 	_ reconcile.Shelf      = (*gitops.Shelf)(nil)
 	_ reconcile.Health     = prober{}
 	_ reconcile.Repository = repository{}
+	_ reconcile.Attestor   = (*attestor)(nil)
 	_ api.Backend          = (*agent)(nil)
 )
 
@@ -227,6 +234,9 @@ func (a *agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.checkpoints(ctx) })
 	g.Go(func() error { return a.notices(ctx) })
+	if a.attestor != nil {
+		g.Go(func() error { return a.attestor.Run(ctx) })
+	}
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

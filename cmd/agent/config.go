@@ -20,25 +20,31 @@ import (
 
 // Config is agent.yaml. Order: Default, the file, the environment (TEAL_*), flags.
 type Config struct {
-	APIVersion  string            `yaml:"apiVersion"`
-	Kind        string            `yaml:"kind"`
-	Environment string            `yaml:"environment"`
-	Host        string            `yaml:"host"`   // default: the machine's name
-	Prefix      string            `yaml:"prefix"` // of every object's name: empty or ending in "-"
-	State       string            `yaml:"state"`
-	Trust       string            `yaml:"trust"` // path of trust.yaml
-	Socket      string            `yaml:"socket"`
-	LogLevel    string            `yaml:"logLevel"` // debug, info, warn, error
-	Repository  RepositoryConfig  `yaml:"repository"`
-	Engine      EngineConfig      `yaml:"engine"`
-	Proxy       ProxyConfig       `yaml:"proxy"`
-	Groups      GroupsConfig      `yaml:"groups"`
-	Reserves    ReservesConfig    `yaml:"reserves"`
-	Labels      map[string]string `yaml:"labels"` // of the host; placement reads them
+	APIVersion   string             `yaml:"apiVersion"`
+	Kind         string             `yaml:"kind"`
+	Environment  string             `yaml:"environment"`
+	Host         string             `yaml:"host"`   // default: the machine's name
+	Prefix       string             `yaml:"prefix"` // of every object's name: empty or ending in "-"
+	State        string             `yaml:"state"`
+	Trust        string             `yaml:"trust"` // path of trust.yaml
+	Socket       string             `yaml:"socket"`
+	LogLevel     string             `yaml:"logLevel"` // debug, info, warn, error
+	Repository   RepositoryConfig   `yaml:"repository"`
+	Engine       EngineConfig       `yaml:"engine"`
+	Proxy        ProxyConfig        `yaml:"proxy"`
+	Groups       GroupsConfig       `yaml:"groups"`
+	Reserves     ReservesConfig     `yaml:"reserves"`
+	Labels       map[string]string  `yaml:"labels"` // of the host; placement reads them
+	Attestations AttestationsConfig `yaml:"attestations"`
 	// ApprovalWaitAlert is how long a release may wait for approval before that is an event.
 	ApprovalWaitAlert time.Duration `yaml:"approvalWaitAlert"`
 
 	file string // this file
+}
+
+// AttestationsConfig says where attestations come from besides Git.
+type AttestationsConfig struct {
+	Registry bool `yaml:"registry"` // asked when the policy wants scans or provenance; default true
 }
 
 // RepositoryConfig says where the manifests are.
@@ -100,6 +106,7 @@ func Default() Config {
 		Groups:     GroupsConfig{Operators: "teal-operators", Viewers: "teal-viewers"},
 		Reserves:   ReservesConfig{Journal: 1 << 20, Engine: 64 << 20, MinFree: 256 << 20},
 
+		Attestations:      AttestationsConfig{Registry: true},
 		ApprovalWaitAlert: 24 * time.Hour,
 	}
 }

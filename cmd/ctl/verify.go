@@ -116,7 +116,9 @@ func gatherEvidence(ctx context.Context, w wanted, policy *trust.Policy, since s
 		return evidence, fmt.Errorf("read the attestations: %w", err)
 	}
 	if policy.Needs().Changes {
-		evidence.Changes = w.snap.Changes(ctx, path.Join("environments", w.rel.Environment, w.rel.App), since)
+		if evidence.Changes, err = w.snap.Changes(ctx, path.Join("environments", w.rel.Environment, w.rel.App), since); err != nil {
+			return evidence, err
+		}
 	}
 	return evidence, nil
 }

@@ -1,261 +1,344 @@
 package gitops
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/tealops/teal/internal/trust"
 )
 
 const (
-	// maxChangesWalked bounds the commits that are looked at, maxChanges those that are
-	// given back.
-	maxChangesWalked = 20_000
-	maxChanges       = 256
+	// changesWalked bounds how many commits one call of Changes reads: some months of
+	// releases and approvals of many apps. A slow machine reads 3,000 in a second.
+	changesWalked = 50_000
+	// changesMax bounds how many commits it returns.
+	changesMax = 256
+	// changeBytes bounds one returned commit; its message may have 64 KiB and more.
+	changeBytes = 256 << 10
 )
 
-// Changes are the commits that touched a directory between the commit since and this
-// one; "" is the whole history. A commit touched it when the directory differs from that
-// of every parent, so a merge that takes one side as it is adds nothing, and the commits
-// of both sides are looked at. Dates only order the walk: a wrong one can make the list
-// longer, never shorter. What keeps the list from being whole is said in Unknown.
-func (s Snapshot) Changes(ctx context.Context, dir, since string) trust.Changes {
+// Changes are the commits that changed a directory (from the root of the repository)
+// since a commit, over all parents of this one. since is a commit (40 hex) in this
+// one's history, or "" for all of it.
+//
+// A commit counts when it gives the directory a content that it did not take from a
+// parent. A merge that takes one side unchanged introduces nothing, unless that side
+// is what the directory was before since: then the merge is what brought it back.
+// Every content that the directory has here is so either that of since, or was
+// introduced by a commit in the list.
+//
+// What makes the list uncertain (since is not in the history, too many commits, a
+// commit that is malformed) is Unknown. An error means that objects could not be
+// read; it may be gone at the next attempt. For an older head h of the same history,
+// Changes(dir, h) and what h gave for since make up Changes(dir, since), so that a
+// caller who remembers h reads little.
+func (s Snapshot) Changes(ctx context.Context, dir, since string) (trust.Changes, error) {
 	if s.objs == nil {
-		return trust.Changes{Unknown: "there is no commit"}
+		return trust.Changes{Unknown: "there is no commit"}, nil
 	}
-	w := changeWalk{objs: s.objs, limits: s.parents(), flags: map[plumbing.Hash]commitFlag{}, dirs: map[plumbing.Hash]plumbing.Hash{}, dir: dir}
-	changes, err := w.run(ctx, s.commit, plumbing.NewHash(since))
+	w := &changeWalk{
+		objs: s.objs, path: newTreePath(s.objs, dir, s.limits), limit: changesWalked,
+		nodes: make(map[plumbing.Hash]*changeNode),
+	}
+	if since != "" {
+		if !commitHex.MatchString(since) {
+			return trust.Changes{Unknown: fmt.Sprintf("%s is not the name of a commit", escape(since, 60))}, nil
+		}
+		w.since = plumbing.NewHash(since)
+	}
+	found, err := w.run(ctx, s.commit)
+	if unsure := (*unsureError)(nil); errors.As(err, &unsure) {
+		return trust.Changes{Unknown: unsure.why}, nil
+	}
 	if err != nil {
-		changes.Unknown = escape(err.Error(), 300)
+		return trust.Changes{}, fmt.Errorf("read the changes of %s since %s: %w", escape(dir, 200), since, err)
 	}
-	return changes
+	return trust.Changes{Commits: found}, nil
 }
 
-type commitFlag byte
+// unsureError ends a walk that cannot give the whole list.
+type unsureError struct{ why string }
 
-const (
-	flagSeen commitFlag = 1 << iota // in the queue or past it
-	flagOld                         // since, or reachable from it
-	flagDone
-)
+func (e *unsureError) Error() string { return e.why }
 
+func unsure(format string, args ...any) error { return &unsureError{fmt.Sprintf(format, args...)} }
+
+// changeNode is one commit that the walk has read.
+type changeNode struct {
+	hash    plumbing.Hash
+	parents []plumbing.Hash
+	content string // of the directory; "" when there is none
+	when    int64  // claimed; orders the walk, decides nothing
+	before  bool   // since, or one of its ancestors
+	counted bool
+	old     bool // content is from before since, unchanged, and nothing of since's is below it
+}
+
+// changeWalk finds what lies between a head and since.
+//
+// Dates are claims, and a history has no order but its parents. So two walks go side
+// by side: one from the head, and, once that one has met since, one from since, which
+// marks what lies before it. The first ends when everything left to it is marked.
+// What is marked is so truly; what a date or the bound on reading leaves unmarked is
+// taken for a change more, never for one less.
 type changeWalk struct {
-	objs   objects
-	limits Limits
-	dir    string
-	flags  map[plumbing.Hash]commitFlag
-	queue  commitQueue
-	fresh  int // commits in the queue that are not old
-	walked int
-	dirs   map[plumbing.Hash]plumbing.Hash // commit → its directory's tree
+	objs  objects
+	path  *treePath
+	since plumbing.Hash // zero: all history
+	base  string        // content at since
+	limit int
+
+	nodes  map[plumbing.Hash]*changeNode
+	order  []*changeNode // as the walk from the head met them
+	ahead  []plumbing.Hash
+	behind changeHeap
 }
 
-type queued struct {
-	hash   plumbing.Hash
-	when   time.Time
-	commit *object.Commit
-}
-
-// commitQueue is a heap, newest first.
-type commitQueue []queued
-
-func (q commitQueue) Len() int           { return len(q) }
-func (q commitQueue) Less(i, j int) bool { return q[i].when.After(q[j].when) }
-func (q commitQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *commitQueue) Push(x any)        { *q = append(*q, x.(queued)) }
-func (q *commitQueue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
-}
-
-// push notes a commit, old or not. A commit that turns out to be old after it was taken
-// for new is walked again, so that what is behind it is old too.
-func (w *changeWalk) push(h plumbing.Hash, old bool) error {
-	f := w.flags[h]
-	switch {
-	case f&flagSeen != 0 && (!old || f&flagOld != 0):
-		return nil
-	case f&flagSeen != 0 && f&flagDone == 0: // waits in the queue: only its flag changes
-		w.flags[h] = f | flagOld
-		w.fresh--
-		return nil
+func (w *changeWalk) run(ctx context.Context, head plumbing.Hash) ([]trust.Commit, error) {
+	w.ahead = []plumbing.Hash{head}
+	met := w.since.IsZero()
+	for len(w.ahead) > 0 {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		h := w.ahead[0]
+		w.ahead = w.ahead[1:]
+		if w.nodes[h] != nil {
+			continue
+		}
+		n, err := w.read(h)
+		if err != nil {
+			return nil, err
+		}
+		if h == w.since {
+			met, w.base = true, n.content
+			if err := w.mark(h); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if w.since.IsZero() && n.content == "" {
+			n.before = true // until the directory was made there is nothing to find
+			continue
+		}
+		w.order = append(w.order, n)
+		w.ahead = append(w.ahead, n.parents...)
+		if err := w.stepBack(ctx); err != nil {
+			return nil, err
+		}
 	}
-	c, err := readCommit(w.objs, h)
+	if !met {
+		return nil, unsure("commit %s, which was accepted last, is not in the history of %s", w.since, head)
+	}
+	if err := w.settle(ctx); err != nil {
+		return nil, err
+	}
+	return w.collect()
+}
+
+// read reads one commit and what it makes of the directory.
+func (w *changeWalk) read(h plumbing.Hash) (*changeNode, error) {
+	if len(w.nodes) >= w.limit {
+		return nil, unsure("there are more than %d commits to look at", w.limit)
+	}
+	c, err := w.commit(h)
 	if err != nil {
-		return fmt.Errorf("read history: %w", err)
+		return nil, err
 	}
-	w.flags[h] = flagSeen
-	if old {
-		w.flags[h] |= flagOld
-	} else {
-		w.fresh++
+	n := &changeNode{hash: h, parents: c.parents, when: c.when.Unix()}
+	if n.content, err = w.path.content(c.tree); err != nil {
+		return nil, err
 	}
-	heap.Push(&w.queue, queued{h, c.Committer.When, c})
+	w.nodes[h] = n
+	return n, nil
+}
+
+func (w *changeWalk) commit(h plumbing.Hash) (rawCommit, error) {
+	data, err := w.objs.object(h, plumbing.CommitObject, commitMax)
+	if large := (*tooLargeError)(nil); errors.As(err, &large) {
+		return rawCommit{}, unsure("commit %s is larger than %d bytes", h, commitMax)
+	}
+	if err != nil {
+		return rawCommit{}, err
+	}
+	c, err := parseCommit(data)
+	if err != nil {
+		return rawCommit{}, unsure("commit %s: %v", h, err)
+	}
+	return c, nil
+}
+
+// mark notes that a commit lies before since, and so do all that were read below it.
+// What cannot be made sense of there stays unmarked: the walk from the head says so
+// if it gets there.
+func (w *changeWalk) mark(h plumbing.Hash) error {
+	for queue := []plumbing.Hash{h}; len(queue) > 0; queue = queue[1:] {
+		n := w.nodes[queue[0]]
+		if n == nil {
+			var err error
+			if n, err = w.read(queue[0]); err == nil {
+				n.before = true
+				heap.Push(&w.behind, n)
+			} else if unsure := (*unsureError)(nil); !errors.As(err, &unsure) {
+				return err
+			}
+			continue
+		}
+		if !n.before {
+			n.before = true
+			queue = append(queue, n.parents...)
+		}
+	}
 	return nil
 }
 
-func (w *changeWalk) run(ctx context.Context, head, since plumbing.Hash) (trust.Changes, error) {
-	if !since.IsZero() {
-		if err := w.push(since, true); err != nil {
-			return trust.Changes{}, fmt.Errorf("the commit %.12s that was accepted last is not there: %w", since, err)
+// stepBack takes the walk from since one commit further.
+func (w *changeWalk) stepBack(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if len(w.behind) == 0 {
+		return nil
+	}
+	n := heap.Pop(&w.behind).(*changeNode)
+	for _, p := range n.parents {
+		if err := w.mark(p); err != nil {
+			return err
 		}
 	}
-	if err := w.push(head, false); err != nil {
-		return trust.Changes{}, err
-	}
-	reached := since.IsZero() || head == since
-	var found []queued
-	// The walk goes on a little behind the last new commit: one of those may be old, which
-	// is known only when the walk from since comes there. A day makes up for clocks.
-	var oldest time.Time
-	for w.fresh > 0 || len(w.queue) > 0 && len(found) > 0 && w.queue[0].when.After(oldest.Add(-24*time.Hour)) {
-		if ctx.Err() != nil {
-			return trust.Changes{}, context.Cause(ctx)
-		}
-		if w.walked++; w.walked > maxChangesWalked {
-			return trust.Changes{}, fmt.Errorf("more than %d commits since the last accepted release", maxChangesWalked)
-		}
-		next := heap.Pop(&w.queue).(queued)
-		old := w.flags[next.hash]&flagOld != 0
-		w.flags[next.hash] |= flagDone
-		if !old {
-			w.fresh--
-			found = append(found, next)
-			if oldest.IsZero() || next.when.Before(oldest) {
-				oldest = next.when
-			}
-		}
-		for _, p := range next.commit.ParentHashes {
-			if !old && p == since {
-				reached = true
-			}
-			if err := w.push(p, old); err != nil {
-				return trust.Changes{}, err
-			}
-		}
-	}
-	if !reached {
-		return trust.Changes{}, fmt.Errorf("the commit %.12s that was accepted last is not in the history", since)
-	}
-	return w.touching(found)
+	return nil
 }
 
-// touching keeps the commits that changed the directory.
-func (w *changeWalk) touching(found []queued) (trust.Changes, error) {
-	var out trust.Changes
-	for _, c := range found {
-		if w.flags[c.hash]&flagOld != 0 {
+// slack is how far clocks of committers may differ before a commit from before since
+// is taken for a change.
+const slack = 60 * 60 // seconds
+
+// settle marks what the walk from the head met by a shorter way than the walk from
+// since. It looks only as far back as the oldest commit in question claims to be.
+func (w *changeWalk) settle(ctx context.Context) error {
+	for len(w.behind) > 0 {
+		oldest, open := int64(0), false
+		for _, n := range w.order {
+			if !n.before && (!open || n.when < oldest) {
+				oldest, open = n.when, true
+			}
+		}
+		// Several steps a round: the list need not be looked at for each.
+		for range 64 {
+			if !open || len(w.behind) == 0 || w.behind[0].when < oldest-slack {
+				return nil
+			}
+			if err := w.stepBack(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// collect decides, parents first, which commits count, and returns them as the walk
+// from the head met them.
+func (w *changeWalk) collect() ([]trust.Commit, error) {
+	for _, n := range w.parentsFirst() {
+		w.judge(n)
+	}
+	var found []trust.Commit
+	for _, n := range w.order {
+		if n.before || !n.counted {
 			continue
 		}
-		touched, err := w.touched(c)
+		if len(found) == changesMax {
+			return nil, unsure("more than %d commits changed it", changesMax)
+		}
+		c, err := w.commit(n.hash)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
-		if !touched {
-			continue
+		if len(c.signed)+len(c.signature) > changeBytes {
+			return nil, unsure("commit %s is larger than %d bytes", n.hash, changeBytes)
 		}
-		if len(out.Commits) == maxChanges {
-			return out, fmt.Errorf("more than %d commits changed the release", maxChanges)
-		}
-		raw, err := w.objs.object(c.hash, plumbing.CommitObject, commitMax)
-		if err != nil {
-			return out, err
-		}
-		signed, signature := splitSignature(raw)
-		out.Commits = append(out.Commits, trust.Commit{ID: c.hash.String(), Committer: c.commit.Committer.Email, When: c.when.UTC(), Signed: signed, Signature: signature})
+		found = append(found, c.asChange(n.hash))
 	}
-	return out, nil
+	return found, nil
 }
 
-func (w *changeWalk) touched(c queued) (bool, error) {
-	own, err := w.tree(c.hash, c.commit)
-	if err != nil {
-		return false, err
-	}
-	if len(c.commit.ParentHashes) == 0 {
-		return !own.IsZero(), nil
-	}
-	for _, p := range c.commit.ParentHashes {
-		parent, err := readCommit(w.objs, p)
-		if err != nil {
-			return false, fmt.Errorf("read history: %w", err)
-		}
-		theirs, err := w.tree(p, parent)
-		if err != nil {
-			return false, err
-		}
-		if theirs == own {
-			return false, nil
+// judge decides whether a commit counts, after its parents. A parent explains the
+// content when it has the same; it does so with since's own or with one that was
+// counted, or only with an old one.
+func (w *changeWalk) judge(n *changeNode) {
+	explained, old, current := false, false, false
+	weigh := func(content string, isOld bool) {
+		current = current || !isOld
+		if content == n.content {
+			explained, old = explained || !isOld, old || isOld
 		}
 	}
-	return true, nil
-}
-
-// tree is the directory's object in a commit; zero when there is none. What stands there
-// instead of a directory is told apart by its own name.
-func (w *changeWalk) tree(h plumbing.Hash, c *object.Commit) (plumbing.Hash, error) {
-	if t, ok := w.dirs[h]; ok {
-		return t, nil
+	for _, p := range n.parents {
+		parent := w.nodes[p] // all parents of what lies after since were read
+		if parent.before {
+			weigh(parent.content, parent.content != w.base)
+		} else {
+			weigh(parent.content, parent.old)
+		}
 	}
-	e, err := newTreeFS(w.objs, c.TreeHash, ".", w.limits).resolve(w.dir)
-	var entryError *EntryError
+	if len(n.parents) == 0 {
+		weigh("", w.base != "")
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		e = entry{}
-	case errors.As(err, &entryError):
-		e = entry{hash: c.TreeHash} // unreadable there: counts as a change on both sides
-	case err != nil:
-		return plumbing.ZeroHash, err
+	case explained:
+	case old && !current:
+		n.old = true
+	default:
+		n.counted = true
 	}
-	w.dirs[h] = e.hash
-	return e.hash, nil
 }
 
-// splitSignature takes the signature out of a commit object, as Git does before it
-// verifies: the headers gpgsig and gpgsig-sha256 with their continuation lines. Two
-// signatures are as good as none.
-func splitSignature(raw []byte) (signed, signature []byte) {
-	head, message, ok := bytes.Cut(raw, []byte("\n\n"))
-	if !ok {
-		return raw, nil
-	}
-	var kept [][]byte
-	count, in := 0, ""
-	for _, line := range bytes.Split(head, []byte("\n")) {
-		name, value, _ := bytes.Cut(line, []byte(" "))
-		switch {
-		case len(line) > 0 && line[0] == ' ':
-			switch in {
-			case "gpgsig":
-				signature = append(append(signature, line[1:]...), '\n')
-				continue
-			case "gpgsig-sha256":
+// parentsFirst orders what lies after since.
+func (w *changeWalk) parentsFirst() []*changeNode {
+	var out []*changeNode
+	done := make(map[plumbing.Hash]bool)
+	for _, n := range w.order {
+		for stack := []*changeNode{n}; len(stack) > 0; {
+			top := stack[len(stack)-1]
+			waits := false
+			if !done[top.hash] && !top.before {
+				for _, p := range top.parents {
+					if parent := w.nodes[p]; !parent.before && !done[p] {
+						stack, waits = append(stack, parent), true
+					}
+				}
+			}
+			if waits {
 				continue
 			}
-		case string(name) == "gpgsig":
-			count++
-			in = "gpgsig"
-			signature = append(bytes.Clone(value), '\n')
-			continue
-		default:
-			if in = string(name); in == "gpgsig-sha256" {
-				continue
+			stack = stack[:len(stack)-1]
+			if !done[top.hash] && !top.before {
+				done[top.hash] = true
+				out = append(out, top)
 			}
 		}
-		kept = append(kept, line)
 	}
-	if count != 1 {
-		signature = nil
+	return out
+}
+
+// changeHeap gives the newest commit first, by what it claims, then by name.
+type changeHeap []*changeNode
+
+func (h changeHeap) Len() int { return len(h) }
+func (h changeHeap) Less(i, j int) bool {
+	if h[i].when != h[j].when {
+		return h[i].when > h[j].when
 	}
-	signed = append(bytes.Join(kept, []byte("\n")), "\n\n"...)
-	return append(signed, message...), signature
+	return h[i].hash.String() < h[j].hash.String()
+}
+func (h changeHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *changeHeap) Push(x any)   { *h = append(*h, x.(*changeNode)) }
+func (h *changeHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }

@@ -24,6 +24,9 @@
 // each fetch and keeps every object in memory. Here the commits and trees that the
 // clone lacks are walked and written to one pack, an object at a time (copy.go).
 //
+// Snapshot.Changes says which commits changed a directory since an older one, with
+// the bytes that their signatures are over; who signed is for a policy to say.
+//
 // Shelf, beside the Repo and independent of it, keeps the release directories that were
 // accepted: what going back reads when there is no repository.
 //

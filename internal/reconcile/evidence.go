@@ -203,7 +203,9 @@ func (d *Desk) read(ctx context.Context, a ask) (proof, error) {
 		if code != "" {
 			return proof{}, errors.New(string(code) + ": " + detail)
 		}
-		p.evidence.Changes = head.Changes(ctx, d.dir(a.app), a.since)
+		if p.evidence.Changes, err = head.Changes(ctx, d.dir(a.app), a.since); err != nil {
+			return proof{}, err
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

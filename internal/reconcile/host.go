@@ -145,7 +145,8 @@ type Commit interface {
 	Apps(env string) ([]string, error)
 	// Changes are the commits that touched the directory since the commit since; "" is the
 	// whole history. What is not known for sure is said there.
-	Changes(ctx context.Context, dir, since string) trust.Changes
+	// The error is of objects that could not be read; it may be gone the next time.
+	Changes(ctx context.Context, dir, since string) (trust.Changes, error)
 }
 
 // Reserve is room on the engine's filesystem that only going back may use.

@@ -245,7 +245,9 @@ func (c commit) Tree(dir string) (string, bool) {
 }
 
 // Changes: the simulated repository has no signed history.
-func (c commit) Changes(context.Context, string, string) trust.Changes { return trust.Changes{} }
+func (c commit) Changes(context.Context, string, string) (trust.Changes, error) {
+	return trust.Changes{}, nil
+}
 
 func (c commit) Apps(env string) ([]string, error) {
 	entries, err := fs.ReadDir(c.files, "environments/"+env)

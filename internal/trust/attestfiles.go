@@ -7,8 +7,14 @@ import (
 	"path"
 )
 
-// maxAttestations bounds the attestations of one release in all, in bytes.
-const maxAttestations = 64 << 20
+// Where an attestation was found (AttestationFile.Source).
+const (
+	SourceGit      = "git"
+	SourceRegistry = "registry"
+)
+
+// MaxReleaseAttestation bounds the attestations of one release in all, in bytes.
+const MaxReleaseAttestation = 64 << 20
 
 // AttestationDir is where the attestations of an image lie in the repository.
 func AttestationDir(hex string) string { return path.Join("attestations", "sha256", hex) }
@@ -40,7 +46,7 @@ func GatherAttestations(fsys fs.FS, images []string) (files []AttestationFile, t
 				continue
 			}
 			name := path.Join(dir, entry.Name())
-			data, why, err := readPlain(fsys, name, min(MaxAttestation, maxAttestations-total))
+			data, why, err := readPlain(fsys, name, min(MaxAttestation, MaxReleaseAttestation-total))
 			if err != nil {
 				return nil, "", fmt.Errorf("gather attestations: %w", err)
 			}
@@ -51,7 +57,7 @@ func GatherAttestations(fsys fs.FS, images []string) (files []AttestationFile, t
 				return nil, fmt.Sprintf("%s: %s", name, why), nil
 			}
 			total += len(data)
-			files = append(files, AttestationFile{Source: "git", Name: name, Image: hex, Data: data})
+			files = append(files, AttestationFile{Source: SourceGit, Name: name, Image: hex, Data: data})
 		}
 	}
 	return files, "", nil

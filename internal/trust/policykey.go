@@ -2,6 +2,7 @@ package trust
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -96,6 +97,9 @@ func (k *Key) readOpenPGP(armoured string) error {
 	}
 	if len(list) != 1 || list[0].PrivateKey != nil {
 		return fmt.Errorf("want one public key, found %d keys", len(list))
+	}
+	if len(list[0].Revocations) > 0 {
+		return errors.New("the key is revoked by its owner")
 	}
 	k.OpenPGP, k.pgpPrint = armoured, hex.EncodeToString(list[0].PrimaryKey.Fingerprint)
 	return nil

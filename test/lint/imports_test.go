@@ -27,14 +27,15 @@ var (
 		"internal/health":    pure,
 		"internal/journal":   pure,
 		"internal/hostcare":  pure,
+		"internal/registry":  pure,
 		"internal/fleet":     pure,
 		"internal/reconcile": pure,
 		"internal/api":       pure,
 		"internal/ui":        append([]string{"internal/api"}, pure...),
 		"internal/sim":       append([]string{"internal/reconcile", "internal/fleet"}, pure...),
 		"cmd/agent": append([]string{"internal/gitops", "internal/docker", "internal/proxy", "internal/health", "internal/journal",
-			"internal/hostcare", "internal/fleet", "internal/reconcile", "internal/api"}, pure...),
-		"cmd/ctl":   append([]string{"internal/api", "internal/ui", "internal/gitops", "internal/hostcare", "internal/journal"}, pure...),
+			"internal/hostcare", "internal/registry", "internal/fleet", "internal/reconcile", "internal/api"}, pure...),
+		"cmd/ctl":   append([]string{"internal/api", "internal/ui", "internal/gitops", "internal/registry", "internal/hostcare", "internal/journal"}, pure...),
 		"cmd/proxy": {"internal/proxy", "internal/release"},
 	}
 	// What pure rooms never touch: the machine, the network, the log.
