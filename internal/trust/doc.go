@@ -3,10 +3,15 @@
 // reasons, and says who agreed.
 //
 // What it holds:
-//   - SSH signatures (SSHSIG): a strict parser, verifier and signer;
-//   - approval.json: the statement that approvers sign, as exact bytes;
+//   - SSH signatures (SSHSIG) and DSSE envelopes: strict parsers, verifiers, signers;
+//   - approval.json: the statement that approvers sign, as exact bytes, normal or
+//     emergency; vetoes over the same bytes;
+//   - statements of pipelines: scans with the scanners' native reports, test results,
+//     provenance, deployments; what they found is decided here and nowhere else;
+//   - commits: who signed what changed the release;
 //   - Evidence: what the evidence commit holds for one release, read with bounds;
-//   - Policy: the host's /etc/teal/trust.yaml, parsed strictly, all problems at once;
+//   - Policy: the host's /etc/teal/trust.yaml, or a signed chain of policies in Git, parsed
+//     strictly, all problems at once;
 //   - host access: what a manifest asks of the host, denied unless the policy lists it;
 //   - Evaluate: all of it together.
 //
@@ -22,7 +27,8 @@
 //   - everything fails closed: what is not understood is refused or not counted;
 //   - persons are counted, not signatures, keys or files;
 //   - removing evidence never turns a refusal into an acceptance (unless there was
-//     too much of it to read);
+//     too much of it to read), but for a veto, which its signer may withdraw by removing
+//     it; a newer scan that is removed is missed, for the host remembers it (Verdict.Seen);
 //   - a file that anybody with push access can add beside the statement is ignored,
 //     never fatal, unless there are more than 64;
 //   - equal arguments give equal verdicts; the order of files does not matter;
@@ -30,8 +36,4 @@
 //
 // Nothing here runs or is stopped, and a crash leaves nothing behind: the marks
 // against rollback (Marks) are the caller's to keep.
-//
-// Not built yet, and refused by name rather than ignored: emergency approvals, scan
-// attestations, waivers, windows, the signed policy chain, the exclusion of commit
-// signers, DSSE and Sigstore envelopes, and vetoes.
 package trust

@@ -46,7 +46,7 @@ func (d *demo) say(format string, args ...any) { fmt.Printf("       "+format+"\n
 // chapter begins a numbered part.
 func (d *demo) chapter(title string) {
 	d.step++
-	fmt.Printf("[%d/9] %s\n", d.step, title)
+	fmt.Printf("[%d/12] %s\n", d.step, title)
 }
 
 // check counts a claim and says whether it holds.
@@ -206,10 +206,85 @@ func (d *demo) story() {
 	a, err = r.Await(ctx, "shop", patience, "held after the rollback", func(a api.AppStatus) bool { return a.State == "held" && a.Deploy == nil })
 	d.must(err)
 	d.check(a.Live.Version == good && a.Hold != nil && a.Hold.Reason == "checkout errors", "%s is live and the app is held, with who and why in the journal", good)
+	d.scans()
 	out, _, _ = r.Ctl(ctx, "history", "shop", "-n", "4")
 	for line := range strings.Lines(out) {
 		d.say("%s", strings.TrimRight(line, "\n"))
 	}
+}
+
+// Reports as the scanners write them: nothing found, a critical finding, a secret.
+const (
+	trivyClean    = `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{},"Results":[]}`
+	trivyCritical = `{"SchemaVersion":2,"ArtifactType":"container_image","Metadata":{},"Results":[{"Target":"app","Vulnerabilities":[{"VulnerabilityID":"CVE-2026-1234","PkgName":"openssl","InstalledVersion":"3.0.1","FixedVersion":"3.0.2","Severity":"CRITICAL"}]}]}`
+	gitleaksClean = `[]`
+	gitleaksFound = `[{"RuleID":"aws-access-token","File":"settings.py","StartLine":3,"Secret":"REDACTED","Match":"REDACTED"}]`
+)
+
+// scans shows what scanners and emergencies decide. Approvals are always there.
+func (d *demo) scans() {
+	ctx, r := d.ctx, d.rig
+	d.chapter("the policy asks for scans from now on: a critical finding, and a waiver that has expired")
+	policy := d.fingerprint("")
+	d.must(r.RequireScans("[]"))
+	policy = d.fingerprint(policy)
+	d.release("v1.4.0", 8, nil)
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	d.must(r.Attest(ctx, 8, "trivy", trivyCritical))
+	d.must(r.Attest(ctx, 8, "gitleaks", gitleaksClean))
+	d.blocked("finding_blocked", "v1.4.0 is refused: approved by two, but the scan found something critical")
+	expired := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+	d.must(r.RequireScans(fmt.Sprintf("[{id: CVE-2026-1234, scanner: trivy, app: shop, reason: not reachable, expiresAt: %s}]", expired)))
+	d.say("the policy with an expired waiver is loaded: %.12s", d.fingerprint(policy))
+	d.blocked("finding_blocked", "an expired waiver lets nothing pass")
+
+	d.chapter("a secret is never waived")
+	d.release("v1.4.1", 9, nil)
+	d.must(r.Approve(ctx, "shop", "ann", "bob"))
+	d.must(r.Attest(ctx, 9, "trivy", trivyClean))
+	d.must(r.Attest(ctx, 9, "gitleaks", gitleaksFound))
+	d.blocked("secret_found", "v1.4.1 is refused")
+	out, _, code := r.Ctl(ctx, "verify", "shop", "--repo", r.Work, "--env", r.Env, "--policy", r.Path("trust.yaml"))
+	d.check(code == 4 && strings.Contains(out, "aws-access-token"), "tealctl verify says the same offline and exits %d", code)
+
+	d.chapter("an emergency: one person of its role, loud, and a debt until a normal approval follows")
+	live := d.liveVersion()
+	d.release("v1.5.0", 10, nil)
+	d.must(r.Attest(ctx, 10, "trivy", trivyClean))
+	d.must(r.Attest(ctx, 10, "gitleaks", gitleaksClean))
+	d.blocked("approval_threshold", "v1.5.0 waits for approvals, "+live+" serves on")
+	out, errs, code := r.Ctl(ctx, "approve", "shop", "--env", r.Env, "--repo", r.Work, "--key", r.Key("ann"), "--name", "ann", "--policy", r.Path("trust.yaml"),
+		"--emergency", "--incident", "INC-2041", "--reason", "checkout fails for every user", "--waive", "approvals", "--yes", "--push")
+	d.check(code == 0, "ann signs an emergency approval: %s", lastLines(out+errs, 1))
+	d.live("v1.5.0", "v1.5.0 is live by emergency INC-2041")
+	out, _, _ = r.Ctl(ctx, "status", "shop")
+	d.check(strings.Contains(out, "INC-2041"), "tealctl status shows the debt: %s", lineWith(out, "INC-2041"))
+	out, _, _ = r.Ctl(ctx, "events", "shop")
+	d.check(strings.Contains(out, "EMERGENCY INC-2041"), "the journal has it: %s", lineWith(out, "EMERGENCY"))
+}
+
+// fingerprint waits until the agent has another policy than before, and names it.
+func (d *demo) fingerprint(before string) string {
+	end := time.Now().Add(patience)
+	for time.Now().Before(end) {
+		st, err := d.rig.Status(d.ctx)
+		if err == nil && st.Policy.Fingerprint != before && st.Policy.Code == "" {
+			return st.Policy.Fingerprint
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	d.check(false, "the policy was not loaded in %s", patience)
+	return ""
+}
+
+// lineWith is the first line that holds a text.
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
 }
 
 // release commits a version of the shop.
