@@ -138,8 +138,8 @@ type EmergencyRule struct {
 
 // Rule asks for Threshold different persons of a role.
 type Rule struct {
-	Role      string
-	Threshold int
+	Role      string `json:"role"`
+	Threshold int    `json:"threshold"`
 }
 
 // Key is one public key of a person or of a service, in one of three encodings.
