@@ -17,7 +17,8 @@ import (
 
 func (t *tool) trust() *cobra.Command {
 	c := &cobra.Command{Use: "trust", Short: "The trust policy: check it, show it, publish the next one", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+		Example: "  tealctl trust lint /etc/teal/trust.yaml\n  tealctl trust show",
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(t.trustLint(), t.trustShow(), t.trustRotate(), t.exportAllowedSigners())
 	return c
 }

@@ -116,7 +116,7 @@ func TestProbeOfWhatDoesNotAnswerWell(t *testing.T) {
 		answer func(c net.Conn)
 		says   string
 	}{
-		"hangs up":         {func(net.Conn) {}, "the connection ended without an answer"},
+		"hangs up":         {func(c net.Conn) { hear(c) }, "the connection ended without an answer"},
 		"rubbish":          {func(c net.Conn) { hear(c); fmt.Fprint(c, "\x1b[31mSSH-2.0-x\r\n\r\n") }, `not an HTTP answer: malformed HTTP response "\\x1b[31mSSH`},
 		"half a status":    {func(c net.Conn) { hear(c); fmt.Fprint(c, "HTTP/1.1 2") }, `not an HTTP answer: malformed HTTP status code "2"`},
 		"endless header":   {func(c net.Conn) { hear(c); endless(c, "HTTP/1.1 200 OK\r\nX: ", "xxxxxxxx") }, "exceed"},
