@@ -139,7 +139,7 @@ func (a *Attestation) readScan(st InToto) error {
 	a.Scan = &scan
 	report := Report{Findings: scan.Findings}
 	if scan.Format != "" {
-		if report, err = ParseReport(scan.Scanner, scan.Format, scan.Report); err != nil {
+		if report, err = readReport(scan.Scanner, scan.Format, scan.Report); err != nil {
 			a.Scan.Report, a.Scan.Findings = nil, nil
 			return err
 		}

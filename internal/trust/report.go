@@ -91,6 +91,11 @@ func ParseReport(scanner, format string, data []byte) (Report, error) {
 	if err := checkJSON(data, maxPayloadDepth); err != nil {
 		return Report{}, reportFault(release.AttestationMalformed, "the report: %s", Escape(err.Error()))
 	}
+	return readReport(scanner, format, data)
+}
+
+// readReport is ParseReport of a text that passed checkJSON as a part of its statement.
+func readReport(scanner, format string, data []byte) (Report, error) {
 	r := reportReader{cursor: cursor{data: data}, scanner: scanner}
 	parse, ok := map[string]func(){
 		Trivy + "/trivy-json":        r.trivy,

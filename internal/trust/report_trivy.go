@@ -1,12 +1,18 @@
 package trust
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // trivy reads Trivy's JSON: Results[].{Vulnerabilities, Secrets, Misconfigurations,
 // Licenses}. Results is left out both when nothing was found and when no operating
 // system was recognised, so the metadata must say which.
 // Source: aquasecurity/trivy pkg/types/report.go, integration/testdata/*.golden.
 func (r *reportReader) trivy() {
+	if n := bytes.Count(r.data, []byte(`"VulnerabilityID"`)); n > 0 {
+		r.out.Findings = make([]ScanFinding, 0, min(n, maxFindings))
+	}
 	kind, hasOS, schema := "", false, false
 	if !r.fields(map[string]func(){
 		"SchemaVersion": func() { _, schema = r.number() },
@@ -81,13 +87,23 @@ func (r *reportReader) trivyVulnerability() { r.add(r.trivyFinding()) }
 
 func (r *reportReader) trivyFinding() ScanFinding {
 	f, fixed := ScanFinding{Kind: FindingVuln, Severity: SeverityUnknown}, ""
-	r.fields(map[string]func(){
-		"VulnerabilityID":  r.into(&f.ID),
-		"VendorIDs":        func() { f.Aliases = r.texts() },
-		"PkgName":          r.into(&f.Package),
-		"InstalledVersion": r.into(&f.Version),
-		"FixedVersion":     r.into(&fixed),
-		"Severity":         func() { f.Severity = wordSeverity(r.word(), plainWords) },
+	r.object(func(name string) { // a switch: there may be 100,000 of them
+		switch name {
+		case "VulnerabilityID":
+			f.ID = r.word()
+		case "VendorIDs":
+			f.Aliases = r.texts()
+		case "PkgName":
+			f.Package = r.word()
+		case "InstalledVersion":
+			f.Version = r.word()
+		case "FixedVersion":
+			fixed = r.word()
+		case "Severity":
+			f.Severity = wordSeverity(r.word(), plainWords)
+		default:
+			r.skip()
+		}
 	})
 	f.FixedIn = splitList(fixed)
 	return f
