@@ -104,7 +104,46 @@ func (e *Engine) start(ctx context.Context, spec release.ContainerSpec) error {
 	_, err = ask(ctx, slowCall, func(ctx context.Context) (client.ContainerStartResult, error) {
 		return e.api.ContainerStart(ctx, have.ID, client.ContainerStartOptions{})
 	})
+	if staleTask(err) {
+		return e.freeStale(ctx, spec.Name, err)
+	}
 	return classifyStart(ctx, what, err)
+}
+
+// staleTask reports whether the engine lost track of a container's task: it was restarted,
+// takes the container for ended, and refuses to start it for ever because its runtime
+// still holds the task.
+func staleTask(err error) bool {
+	return err != nil && says(err, "task ") && says(err, ": already exists")
+}
+
+// staleGrace is what the engine gets to finish a start of its own, which looks the same
+// for a moment.
+const staleGrace = time.Second
+
+// freeStale removes a container that its engine cannot start any more. Its volumes stay;
+// whoever wants it running creates it anew.
+func (e *Engine) freeStale(ctx context.Context, name string, cause error) error {
+	what := "start " + name
+	select {
+	case <-ctx.Done():
+		return classify(ctx, what, ctx.Err())
+	case <-time.After(staleGrace):
+	}
+	have, err := e.inspect(ctx, name)
+	switch {
+	case errdefs.IsNotFound(err):
+	case err != nil:
+		return classify(ctx, what, err)
+	case have.State.Running:
+		return nil
+	default:
+		if err := e.removeContainer(ctx, have.ID); err != nil {
+			return classify(ctx, what, err)
+		}
+		e.log.Warn("the engine lost track of a container; it is made anew", "container", name, "err", cause)
+	}
+	return retry(release.ContainerMissing, what, cause)
 }
 
 // classifyStart knows what an engine's refusal to start a container means: what
