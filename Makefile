@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust fuzz deps clean engine
+.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust fuzz fuzz-long deps clean engine
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -67,6 +67,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	@for p in $$($(GO) list ./internal/...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+FUZZ ?= .
+fuzz-long: ## ten minutes for each target that reads bytes from outside: executions, coverage of the accept path
+	$(GO) run ./test/fuzz -run '$(FUZZ)' -time 10m -jobs 2
 
 deps: build ## linked modules and sizes of the binaries
 	@for b in bin/*; do printf '%-16s %6.1f MB  %3d modules\n' $$b $$(stat -c %s $$b | awk '{print $$1/1e6}') $$($(GO) version -m $$b | grep -c '^[[:space:]]dep'); done

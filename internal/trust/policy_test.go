@@ -282,22 +282,3 @@ func TestNeverPaths(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParsePolicy(f *testing.F) {
-	f.Add([]byte(production(f)))
-	f.Add([]byte("a: &a [*a]\n"))
-	f.Add([]byte("? {a: b}\n: c\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := ParsePolicy("trust.yaml", data)
-		if err != nil {
-			var bad *PolicyError
-			if !errors.As(err, &bad) || len(bad.Problems) == 0 {
-				t.Fatalf("error without problems: %v", err)
-			}
-			return
-		}
-		if _, ok := p.Environments[p.Environment]; !ok || p.RepoID == "" {
-			t.Fatalf("accepted without rules for its own environment: %q", data)
-		}
-	})
-}
