@@ -26,6 +26,7 @@ import (
 	"github.com/tealops/teal/internal/registry"
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
+	"github.com/tealops/teal/internal/secrets"
 	"github.com/tealops/teal/internal/trust"
 )
 
@@ -41,6 +42,7 @@ type agent struct {
 	journal  *journal.Journal
 	fleet    *fleet.Local
 	shelf    *gitops.Shelf
+	files    *secrets.Files
 	runner   *reconcile.Runner
 	desk     *reconcile.Desk
 	attestor *attestor          // nil: only Git is read
@@ -106,6 +108,13 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if a.shelf, err = gitops.NewShelf(filepath.Join(c.State, "releases")); err != nil {
 		return nil, err
 	}
+	filesDir := filepath.Join(c.State, "files")
+	if a.files, err = secrets.NewFiles(filesDir); err != nil {
+		return nil, err
+	}
+	if err := a.files.Sweep(); err != nil {
+		log.Warn("files not swept", "err", err)
+	}
 	if err := a.shelf.Sweep(); err != nil {
 		log.Warn("shelf not swept", "err", err)
 	}
@@ -124,14 +133,14 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	a.proxy = proxy.Dial(c.Proxy.Socket)
 	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
 	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.currentPolicy, Never: a.never(),
-		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform}}
+		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform, Files: filesDir}}
 	if c.Attestations.Registry {
 		a.attestor = newAttestor(registry.New(registry.Config{DockerConfig: c.Engine.DockerConfig}), func() { a.runner.Wake("") })
 		a.desk.Attestor = a.attestor
 	}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
-		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf,
+		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf, Files: a.files,
 		Health: prober{c.Proxy.FrontDoor}, Preflight: room{a}, Desk: a.desk, Edge: subnet, Log: log, Ready: a.seen, Lost: a.isLost}), states)
 	return a, nil
 }
@@ -153,6 +162,7 @@ var (
 	_ reconcile.Fleet      = (*fleet.Local)(nil)
 	_ reconcile.Journal    = records{}
 	_ reconcile.Shelf      = (*gitops.Shelf)(nil)
+	_ reconcile.Files      = (*secrets.Files)(nil)
 	_ reconcile.Health     = prober{}
 	_ reconcile.Repository = repository{}
 	_ reconcile.Attestor   = (*attestor)(nil)

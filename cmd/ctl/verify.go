@@ -125,7 +125,7 @@ func gatherEvidence(ctx context.Context, w wanted, policy *trust.Policy, since s
 
 // judge evaluates a release as a host without any past would.
 func judge(w wanted, policy *trust.Policy, evidence trust.Evidence, now time.Time) (trust.Verdict, error) {
-	host := release.Host{Name: "offline", Instance: "offline", EdgeNetwork: "teal-edge"}
+	host := release.Host{Name: "offline", Instance: "offline", EdgeNetwork: "teal-edge", Files: "/var/lib/teal/files"}
 	target := release.Target{Digest: w.rel.Digest}
 	shared, err := release.PlanShared(w.rel, host, target)
 	if err != nil {

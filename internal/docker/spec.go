@@ -136,6 +136,8 @@ func mounts(specs []release.Mount, api string) ([]mount.Mount, error) {
 			if m.Propagation != "" {
 				o.BindOptions = &mount.BindOptions{Propagation: mount.Propagation(m.Propagation)}
 			}
+		case release.MountFile:
+			o.Type = mount.TypeBind
 		case mount.TypeTmpfs:
 			if m.TmpfsSize != 0 || m.TmpfsMode != 0 {
 				o.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: m.TmpfsSize, Mode: os.FileMode(m.TmpfsMode)}

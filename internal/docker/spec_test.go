@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"github.com/moby/moby/api/types/mount"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -135,5 +136,15 @@ func TestSpecLimits(t *testing.T) {
 		if got := seconds(grace); *got != want {
 			t.Errorf("grace %s became %d s, want %d", grace, *got, want)
 		}
+	}
+}
+
+// A file of teal's own is a bind that nobody can write through, and no propagation or
+// option of a manifest reaches it.
+func TestFilesAreReadOnlyBinds(t *testing.T) {
+	got, err := mounts([]release.Mount{{Type: release.MountFile, Source: "/var/lib/teal/files/shop/configs/x", Target: "/app", ReadOnly: true}}, "1.41")
+	want := []mount.Mount{{Type: mount.TypeBind, Source: "/var/lib/teal/files/shop/configs/x", Target: "/app", ReadOnly: true}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }

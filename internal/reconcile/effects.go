@@ -135,7 +135,7 @@ func (l *loop) stored(set rollout.Set) (*release.Release, error) {
 	return p.rel, nil
 }
 
-// plan is the exact specification of a set.
+// plan is the exact specification of a set; the files that it mounts are there.
 func (l *loop) plan(set rollout.Set, token rollout.Token) (*release.Release, release.SetSpec, error) {
 	rel, err := l.stored(set)
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *loop) plan(set rollout.Set, token rollout.Token) (*release.Release, rel
 	if err != nil {
 		return nil, release.SetSpec{}, &rollout.EffectError{Fault: rollout.FaultHold, Code: release.ManifestInvalid, Detail: "plan " + set.ID.Digest.Short(), Err: err}
 	}
-	return rel, spec, nil
+	return rel, spec, l.writeFiles(spec)
 }
 
 func tokenText(t rollout.Token) string {
@@ -170,7 +170,10 @@ func (l *loop) sharedPlan(rel *release.Release, set rollout.Set, only map[string
 			names = append(names, c.Service)
 		}
 	}
-	return spec, names, nil
+	if len(names) == 0 {
+		return spec, nil, nil
+	}
+	return spec, names, l.writeFiles(spec)
 }
 
 // prepare stores the release, pulls every image and creates everything. Nothing that
@@ -417,6 +420,7 @@ func (l *loop) drop(ctx context.Context, e rollout.Effect) error {
 	if err := l.Containers.Remove(ctx, l.app, e.Set.ID, nil); err != nil {
 		return err
 	}
+	l.removeFiles(e.Set)
 	return l.removeShared(ctx, e)
 }
 

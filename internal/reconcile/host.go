@@ -109,6 +109,14 @@ type Shelf interface {
 	Dir(digest release.Digest) (fs.FS, error)
 }
 
+// Files writes what containers mount besides volumes: configs and secrets.
+type Files interface {
+	// Write sees that the files are there; what is there is left alone.
+	Write(files []release.FileSpec) error
+	// Remove removes files that nothing mounts any more; gone is fine.
+	Remove(files []release.FileSpec) error
+}
+
 // Target is one replica's address with its probe.
 type Target struct {
 	Service string

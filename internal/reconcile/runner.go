@@ -23,6 +23,7 @@ type Edges struct {
 	Fleet      Fleet
 	Journal    Journal
 	Shelf      Shelf
+	Files      Files
 	Health     Health
 	Preflight  Preflight // optional
 	Reserve    Reserve   // optional

@@ -18,6 +18,7 @@ func (p *parser) check() {
 		p.checkShared(d)
 		p.checkNetworks(d)
 		p.checkVolumes(d)
+		p.checkFiles(d)
 		p.checkDependencies(d, byName)
 		if d.Route == nil || d.Shared || !d.active() {
 			continue

@@ -82,9 +82,8 @@ var serviceKeys = object{
 	"x-teal":            skip, // read by teal itself
 	"ports":             skip, // refused with advice that depends on the service
 	"container_name":    skip,
-
-	"secrets": notYet(list(either(filled, nil, fileUse))),
-	"configs": notYet(list(either(filled, nil, fileUse))),
+	"configs":           skip, // file.go reads them
+	"secrets":           notYet(list(either(filled, nil, fileUse))),
 
 	"build":               notCarried("build in your pipeline and write image: name@sha256:…"),
 	"extends":             notCarried("write the service out, or use an anchor and a merge key"),

@@ -46,6 +46,11 @@ func (p plan) container(s Service, n int) (ContainerSpec, error) {
 	if spec.Mounts, err = p.mounts(c.Volumes); err != nil {
 		return spec, err
 	}
+	files, err := p.fileMounts(s)
+	if err != nil {
+		return spec, err
+	}
+	spec.Mounts = append(spec.Mounts, files...)
 	if spec.Endpoints, err = p.endpoints(s, n); err != nil {
 		return spec, err
 	}

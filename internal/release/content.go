@@ -41,7 +41,7 @@ func ownLabels(labels map[string]string) map[string]string {
 // specifications with their routes, probes and order, but without names and labels that
 // tell one release from another.
 func content(r *Release) (Digest, error) {
-	host := Host{EdgeNetwork: "edge"}
+	host := Host{EdgeNetwork: "edge", Files: "/files"}
 	swapped, err := Plan(r, host, Blue, Target{}, "", func(string, int) netip.Addr { return netip.Addr{} })
 	if err != nil {
 		return "", err

@@ -10,7 +10,7 @@ var topKeys = object{
 	"volumes":  nil,
 	"x-teal":   nil,
 	"secrets":  notYet(dict(keyForm, "the name of a secret", fileObject.read)),
-	"configs":  notYet(dict(keyForm, "the name of a config", fileObject.read)),
+	"configs":  nil,
 	"version":  notCarried("remove it: Compose has no use for it any more"),
 	"include":  notCarried("write the services out"),
 	"models":   notCarried("remove it"),
@@ -31,6 +31,7 @@ func (p *parser) top(root *node) {
 	p.teal(root)
 	p.networks = p.declared(root, "networks", "the name of a network", networkKeys)
 	p.volumes = p.declared(root, "volumes", "the name of a volume", volumeKeys)
+	p.configs(root)
 	p.allServices(root)
 }
 

@@ -44,7 +44,7 @@ func hint(form *regexp.Regexp) string {
 }
 
 var hints = map[*regexp.Regexp]string{
-	nameForm: "use lower-case letters, digits and inner dashes", serviceForm: lettersNext, keyForm: lettersNext, objectForm: lettersNext,
+	modeForm: "write 0440, say", nameForm: "use lower-case letters, digits and inner dashes", serviceForm: lettersNext, keyForm: lettersNext, objectForm: lettersNext,
 	hostForm: "write it in lower case, without port and wildcard, such as api.example.com", hostName: "use letters, digits, dots and dashes",
 	commitForm: "write the whole commit", envName: "use letters, digits and underscore, no digit in front",
 	labelName: "write it without spaces and =", option: lettersNext, sysctl: "write one such as net.core.somaxconn", ulimit: "write one such as nofile",

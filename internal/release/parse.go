@@ -28,7 +28,7 @@ const (
 // can say which one it means; it must not be planned.
 func Parse(dir fs.FS, env, app string) (*Release, Problems) {
 	p := &parser{dir: dir, base: path.Join("environments", env, app), rel: defaults(env, app),
-		model: map[string]any{}, envs: map[string]map[string]string{}}
+		model: map[string]any{}, envs: map[string]map[string]string{}, files: map[string]map[string]bool{}}
 	p.file = path.Join(p.base, Manifest)
 	switch {
 	case !ValidName(env):
@@ -60,6 +60,7 @@ type parser struct {
 	absent   bool
 	model    map[string]any               // what Compose is to normalise
 	envs     map[string]map[string]string // env files that were read
+	files    map[string]map[string]bool   // "configs" and "secrets" of the top level
 }
 
 // release reads the directory. Each step goes on past problems as long as there is

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -242,7 +243,7 @@ func sameAsCompose(t *testing.T, dir fs.FS, r *Release) {
 		cmpopts.EquateEmpty(),
 		// What teal reads by itself, and where a file lay.
 		cmpopts.IgnoreFields(composetypes.ServiceConfig{}, "Extensions"),
-		cmpopts.IgnoreFields(composetypes.ContainerSpec{}, "EnvFiles", "Image"),
+		cmpopts.IgnoreFields(composetypes.ContainerSpec{}, "EnvFiles", "Image", "Configs", "Secrets"),
 		// The long form says what the short form leaves to the engine.
 		cmpopts.IgnoreFields(composetypes.ServiceVolumeBind{}, "CreateHostPath"),
 		cmp.Comparer(func(a, b *composetypes.ServiceNetworkConfig) bool {
@@ -257,6 +258,7 @@ func sameAsCompose(t *testing.T, dir fs.FS, r *Release) {
 		if d := cmp.Diff(theirs, s.Config, same); d != "" {
 			t.Errorf("%s (-Compose +teal):\n%s", s.Name, d)
 		}
+		sameFiles(t, s, theirs)
 		name, digest, _ := strings.Cut(theirs.Image, "@")
 		if bare, _, _ := strings.Cut(path.Base(name), ":"); !strings.HasSuffix(s.Image, bare+"@"+digest) {
 			t.Errorf("%s: image %s, Compose has %s", s.Name, s.Image, theirs.Image)
@@ -355,5 +357,48 @@ func TestExamples(t *testing.T) {
 		if len(r.Services) != 4 || len(r.Routes()) != 2 || len(r.Smoke) != 2 {
 			t.Errorf("%s: %d services, %d routes, %d smoke requests", env, len(r.Services), len(r.Routes()), len(r.Smoke))
 		}
+	}
+}
+
+// sameFiles compares what a service mounts of configs and secrets with what Compose
+// reads; defaults are Compose's of the format, not written by its loader.
+func sameFiles(t *testing.T, s Service, theirs composetypes.ServiceConfig) {
+	t.Helper()
+	type use struct {
+		kind          FileKind
+		source, under string
+		uid, gid      string
+		mode          int64
+	}
+	var have, want []use
+	for _, f := range s.Files {
+		have = append(have, use{f.Kind, f.Source, f.Target, strconv.Itoa(f.UID), strconv.Itoa(f.GID), int64(f.Mode)})
+	}
+	add := func(kind FileKind, dir string, mode int64, r composetypes.FileReferenceConfig) {
+		u := use{kind, r.Source, r.Target, r.UID, r.GID, mode}
+		if u.under == "" {
+			u.under = u.source
+		}
+		if !strings.HasPrefix(u.under, "/") {
+			u.under = dir + u.under
+		}
+		for _, id := range []*string{&u.uid, &u.gid} {
+			if *id == "" {
+				*id = "0"
+			}
+		}
+		if r.Mode != nil {
+			u.mode = int64(*r.Mode)
+		}
+		want = append(want, u)
+	}
+	for _, c := range theirs.Configs {
+		add(ConfigFile, "/", 0o444, composetypes.FileReferenceConfig(c))
+	}
+	for _, c := range theirs.Secrets {
+		add(SecretFile, "/run/secrets/", 0o400, composetypes.FileReferenceConfig(c))
+	}
+	if !reflect.DeepEqual(have, want) {
+		t.Errorf("%s: files %+v, Compose reads %+v", s.Name, have, want)
 	}
 }

@@ -70,7 +70,8 @@ func (p plan) set() (SetSpec, error) {
 		}
 	}
 	set.Networks, set.Volumes = p.networkSpecs(services), p.volumeSpecs(services)
-	return set, nil
+	set.Files, err = p.fileSpecs(services)
+	return set, err
 }
 
 // ordered is the set's services, each behind those of the set that it depends on, by

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var testHost = Host{Name: "web-1", Instance: "0c1d2e3f-0000-4000-8000-000000000001", Prefix: "t1-", EdgeNetwork: "t1-teal-edge"}
+var testHost = Host{Name: "web-1", Instance: "0c1d2e3f-0000-4000-8000-000000000001", Prefix: "t1-", EdgeNetwork: "t1-teal-edge", Files: "/var/lib/teal/files"}
 
 // testAddress gives each replica an address of its own.
 func testAddress(r *Release) func(string, int) netip.Addr {
@@ -55,7 +55,7 @@ func TestPlanGolden(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	for name, r := range map[string]*Release{"shop": shop, "full": parsed(t, corpus(t, "good")["full"])} {
+	for name, r := range map[string]*Release{"shop": shop, "full": parsed(t, corpus(t, "good")["full"]), "files": parsed(t, corpus(t, "good")["files"])} {
 		// The example may be edited freely: its digest is not what this is about.
 		target := Target{Digest: Digest(hex64), Inputs: "00112233aabbccdd"}
 		for colour, set := range plans(t, r, testHost, target, "3.17") {

@@ -17,6 +17,7 @@ const (
 	EdgeNetworkMismatch Code = "edge_network_mismatch"
 	ContainerMissing    Code = "container_missing"
 	EngineRefused       Code = "engine_refused"
+	FileNotWritten      Code = "file_not_written"
 )
 
 var hostReasons = []Reason{
@@ -35,4 +36,5 @@ var hostReasons = []Reason{
 	{Number: 2013, Code: EdgeNetworkMismatch, Summary: "The edge network exists with another subnet or with traffic between containers on.", Next: "Set edge.subnet in agent.yaml to the network's subnet, or remove the network while nothing is attached."},
 	{Number: 2014, Code: ContainerMissing, Summary: "A container that should exist is gone.", Next: "Nothing to do at first: teal puts it back; look for who removed it if it happens again."},
 	{Number: 2015, Code: EngineRefused, Summary: "The container engine answered with an error that is not the release's doing.", Next: "Read the message and the engine's log (journalctl -u docker); teal tries again by itself."},
+	{Number: 2016, Code: FileNotWritten, Summary: "A config or secret could not be written to the agent's state directory, so its containers cannot be made.", Next: "Read the message: room, rights and owner of the state directory; teal tries again by itself."},
 }

@@ -25,6 +25,7 @@ type Release struct {
 	Services   []Service // sorted by name
 	Volumes    []Volume  // sorted by name
 	Networks   []Network // sorted by name; the app's own, the implicit default included
+	Configs    []Config  // in the order of the manifest
 	Smoke      []Smoke
 	Bake       Bake
 	Drain      Drain
@@ -49,6 +50,7 @@ type Service struct {
 	// `on-failure:N`, else 3; 0 means any exit is bad (`restart: "no"`).
 	CrashLimit int
 	Replicas   int                        // default 1
+	Files      []FileUse                  // configs, then secrets
 	Config     composetypes.ServiceConfig // normalised by compose-go, env_file resolved from the Snapshot
 	File       string                     // file the service stands in, for messages
 	Line       int                        // line of the service's key

@@ -66,6 +66,7 @@ func (p *parser) service(entry field) *draft {
 	p.restart(d)
 	p.environment(at, d)
 	p.uses(d)
+	p.fileUses(at, d, "configs")
 	return d
 }
 

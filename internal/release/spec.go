@@ -12,6 +12,8 @@ type Host struct {
 	Prefix      string // "" or ends in "-"
 	EdgeNetwork string // name of the network that the proxy reaches routed containers on
 	Platform    string // of its engine, for example linux/amd64
+	Files       string // directory of the files that teal writes for containers
+	Given       Given  // what it adds to this release
 }
 
 // Labels on every object teal makes. Compose's own stand beside them, so
@@ -37,6 +39,7 @@ type SetSpec struct {
 	Project    string
 	Networks   []NetworkSpec
 	Volumes    []VolumeSpec
+	Files      []FileSpec      // that the containers mount
 	Containers []ContainerSpec // in an order that respects depends_on; replicas side by side
 }
 
@@ -109,7 +112,8 @@ type Ulimit struct {
 	Soft, Hard int64
 }
 
-// Mount is one mount. Type is "volume", "bind" or "tmpfs".
+// Mount is one mount. Type is "volume", "bind", "tmpfs", or MountFile, a read-only
+// bind of one of the set's Files.
 type Mount struct {
 	Type        string
 	Source      string

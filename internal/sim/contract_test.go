@@ -25,7 +25,7 @@ func TestContract(t *testing.T) {
 		}
 		return contract.World{
 			Containers: host{&Agent{world: w, cancel: func() {}}},
-			Host:       release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge"},
+			Host:       release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge", Files: "/files"},
 			Program: func(b contract.Behaviour) (string, []string) {
 				switch {
 				case b.Exits:

@@ -267,3 +267,29 @@ func TestAppWithoutHostAccessGetsNothing(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// A mount of teal's own files needs no leave of the policy: a manifest cannot say it.
+// One that is not among the files of the set, or that could be written, is somebody
+// else's doing.
+func TestOwnFiles(t *testing.T) {
+	own := release.Mount{Type: release.MountFile, Source: "/var/lib/teal/files/shop/configs/x", Target: "/app", ReadOnly: true}
+	scene := func(files []release.FileSpec, m release.Mount) Input {
+		s := newScene(t).approved("ed25519/ann", "p256/bob")
+		s.sets = func(sets []release.SetSpec) {
+			sets[0].Files = files
+			sets[0].Containers[0].Mounts = append(sets[0].Containers[0].Mounts, m)
+		}
+		in := s.input()
+		in.Never = []string{"/var/lib/teal"}
+		return in
+	}
+	listed := []release.FileSpec{{Path: own.Source}}
+	if v := Evaluate(scene(listed, own)); !v.Accepted {
+		t.Errorf("refused: %+v", v.Reasons)
+	}
+	writable, bind := own, own
+	writable.ReadOnly, bind.Type = false, "bind"
+	hostAccess(t, scene(nil, own), "file /var/lib/teal/files/shop/configs/x", "never")
+	hostAccess(t, scene(listed, writable), "file /var/lib/teal/files/shop/configs/x", "never")
+	hostAccess(t, scene(listed, bind), "bind mount of /var/lib/teal/files/shop/configs/x", "never")
+}

@@ -199,7 +199,7 @@ func (j *hostJudge) container(c release.ContainerSpec, set release.SetSpec, own 
 		j.forbid(who, "protection from the out-of-memory killer", "the host must be able to end it")
 	}
 	for _, m := range c.Mounts {
-		j.mount(who, m, own)
+		j.mount(who, m, set.Files, own)
 	}
 	for _, e := range c.Endpoints {
 		j.endpoint(who, e, c, set, own)
@@ -238,7 +238,7 @@ func (j *hostJudge) namespace(who, kind, mode string, plain ...string) {
 	}
 }
 
-func (j *hostJudge) mount(who string, m release.Mount, own own) {
+func (j *hostJudge) mount(who string, m release.Mount, files []release.FileSpec, own own) {
 	switch m.Type {
 	case "tmpfs":
 	case "volume":
@@ -253,6 +253,10 @@ func (j *hostJudge) mount(who string, m release.Mount, own own) {
 		}
 	case "bind":
 		j.bind(who, m)
+	case release.MountFile:
+		if !m.ReadOnly || !slices.ContainsFunc(files, func(f release.FileSpec) bool { return f.Path == m.Source }) {
+			j.forbid(who, "file "+m.Source, "only files that teal wrote for the release, read-only")
+		}
 	default:
 		j.forbid(who, fmt.Sprintf("mount of type %s", m.Type), "only volume, tmpfs and bind can be allowed")
 	}

@@ -543,7 +543,7 @@ func (f *fixture) look() outcome {
 		f.t.Fatal(err)
 	}
 	desk := &reconcile.Desk{Env: env, Key: []byte("key"), Repo: followed{f.repo}, Shelf: shelf, Parsed: &reconcile.Parsed{},
-		Host:   release.Host{Name: "h1", Instance: "attacks", EdgeNetwork: "teal-edge", Platform: f.platform},
+		Host:   release.Host{Name: "h1", Instance: "attacks", EdgeNetwork: "teal-edge", Files: "/files", Platform: f.platform},
 		Policy: func() (*trust.Policy, release.Code, string) { return f.inForce(policy, &out), out.policy, "" }}
 	if f.facts != nil {
 		desk.Attestor = facts{f.facts}
