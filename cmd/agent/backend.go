@@ -258,8 +258,11 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	if s.State.Live != nil {
 		colour = s.State.Live.ID.Colour.Other()
 	}
-	p.Steps = append(p.Steps, "pull and create everything as "+string(colour)+"; nothing that serves is touched",
-		fmt.Sprintf("start and check %s", strings.Join(w.Routed, ", ")), "switch all routes at once")
+	p.Steps = append(p.Steps, "pull and create everything as "+string(colour)+"; nothing that serves is touched")
+	if len(w.Once) > 0 {
+		p.Steps = append(p.Steps, fmt.Sprintf("run %s to the end before what waits for it", strings.Join(w.Once, ", ")))
+	}
+	p.Steps = append(p.Steps, fmt.Sprintf("start and check %s", strings.Join(w.Routed, ", ")), "switch all routes at once")
 	if len(w.Workers) > 0 {
 		p.Steps = append(p.Steps, "hand over "+strings.Join(w.Workers, ", "))
 	}

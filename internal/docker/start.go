@@ -26,7 +26,7 @@ const settle = 100 * time.Millisecond
 //
 // A container that cannot be started, ends at once, or waits in vain for what it
 // depends on is start_failed (revert), with the last lines of its log. One that
-// others wait for to complete may end with code 0, and runs again at each Start.
+// others wait for to complete may end with code 0; it is not run again in this set.
 func (e *Engine) Start(ctx context.Context, set release.SetSpec, services []string) error {
 	var started []release.ContainerSpec
 	for _, spec := range set.Containers {
@@ -38,7 +38,7 @@ func (e *Engine) Start(ctx context.Context, set release.SetSpec, services []stri
 				return err
 			}
 		}
-		if err := e.start(ctx, spec); err != nil {
+		if err := e.start(ctx, spec, mayComplete(set, spec.Service)); err != nil {
 			return err
 		}
 		started = append(started, spec)
@@ -76,7 +76,7 @@ func mayComplete(set release.SetSpec, service string) bool {
 	return false
 }
 
-func (e *Engine) start(ctx context.Context, spec release.ContainerSpec) error {
+func (e *Engine) start(ctx context.Context, spec release.ContainerSpec, once bool) error {
 	what := "start " + spec.Name
 	have, err := e.inspect(ctx, spec.Name)
 	if errdefs.IsNotFound(err) {
@@ -100,6 +100,9 @@ func (e *Engine) start(ctx context.Context, spec release.ContainerSpec) error {
 	if !sameSpec(have.Config.Labels, spec) {
 		// What was judged is what starts, never something else under its name.
 		return retry(release.ContainerMissing, what, errors.New("the container of that name was made from another specification; it has to be created first"))
+	}
+	if once && have.State.Status == container.StateExited && have.State.ExitCode == 0 && !engineTime(have.State.StartedAt).IsZero() {
+		return nil // it completed: going back must not run an older release's preparations again
 	}
 	_, err = ask(ctx, slowCall, func(ctx context.Context) (client.ContainerStartResult, error) {
 		return e.api.ContainerStart(ctx, have.ID, client.ContainerStartOptions{})

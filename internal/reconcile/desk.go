@@ -309,6 +309,10 @@ func (p *parsed) set(commit string) rollout.Set {
 			s.Routed = append(s.Routed, service.Name)
 		case release.ClassHandover:
 			s.Workers = append(s.Workers, service.Name)
+		case release.ClassOverlap:
+			s.Routed, s.Overlap = append(s.Routed, service.Name), append(s.Overlap, service.Name)
+		case release.ClassOnce:
+			s.Once = append(s.Once, service.Name)
 		}
 		s.Crash[service.Name] = service.CrashLimit
 		if g := service.Config.StopGracePeriod; g != nil {
@@ -317,6 +321,8 @@ func (p *parsed) set(commit string) rollout.Set {
 	}
 	slices.Sort(s.Routed)
 	slices.Sort(s.Workers)
+	slices.Sort(s.Overlap)
+	slices.Sort(s.Once)
 	return s
 }
 

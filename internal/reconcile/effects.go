@@ -47,7 +47,7 @@ func deadline(e rollout.Effect) time.Duration {
 		}
 		return rollout.StartDeadline + grace
 	case rollout.Start, rollout.HandStart:
-		return rollout.StartDeadline
+		return e.Set.StartDeadline()
 	case rollout.Check:
 		return 5 * time.Minute // each probe has its own deadline; this bounds their sum
 	case rollout.Retire, rollout.Drop:
@@ -263,7 +263,13 @@ func (l *loop) start(ctx context.Context, e rollout.Effect) error {
 	if len(e.Services) == 0 {
 		return nil
 	}
-	return l.Containers.Start(ctx, spec, e.Services)
+	return l.Containers.Start(ctx, spec, withOnce(rel, e.Services))
+}
+
+// withOnce adds the services that must complete before the given ones start. One that
+// completed in this set is not run again.
+func withOnce(rel *release.Release, services []string) []string {
+	return append(slices.Clone(services), rel.Once(services)...)
 }
 
 // switchTo makes the set survive a reboot and then moves the traffic. In that order:
@@ -358,11 +364,11 @@ func (l *loop) handStop(ctx context.Context, e rollout.Effect) error {
 // handStart starts services without route and sees them stay before it makes them
 // survive a reboot.
 func (l *loop) handStart(ctx context.Context, e rollout.Effect) error {
-	_, spec, err := l.plan(e.Set, e.Token)
+	rel, spec, err := l.plan(e.Set, e.Token)
 	if err != nil {
 		return err
 	}
-	if err := l.Containers.Start(ctx, spec, e.Services); err != nil {
+	if err := l.Containers.Start(ctx, spec, withOnce(rel, e.Services)); err != nil {
 		return err
 	}
 	if !e.Back { // workers that ran before need no new proof; they must run now
@@ -454,7 +460,7 @@ func (l *loop) restore(ctx context.Context, e rollout.Effect) error {
 	if err := l.Containers.Create(ctx, spec, RestartNo); err != nil {
 		return err
 	}
-	if err := l.Containers.Start(ctx, spec, swapped); err != nil {
+	if err := l.Containers.Start(ctx, spec, withOnce(rel, swapped)); err != nil {
 		return err
 	}
 	return l.Containers.SetRestart(ctx, l.app, e.Set.ID, swapped, RestartAlways)

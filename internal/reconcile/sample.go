@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -40,7 +41,7 @@ func (l *loop) sample(ctx context.Context, e rollout.Effect) *rollout.Sample {
 		add("container", rollout.Error, err.Error())
 	} else {
 		for _, c := range seen {
-			if c.Set != e.Set.ID {
+			if c.Set != e.Set.ID || slices.Contains(e.Set.Once, c.Service) {
 				continue
 			}
 			switch {

@@ -12,14 +12,17 @@ func (p *parser) check() {
 	for _, d := range p.services {
 		byName[d.Name] = d
 	}
+	p.completing(byName)
+	early := p.beforeSwitch(byName)
 	routes := map[string]*draft{}
 	for _, d := range p.services {
 		p.checkPorts(d)
+		p.checkOverlap(d)
 		p.checkShared(d)
 		p.checkNetworks(d)
 		p.checkVolumes(d)
 		p.checkFiles(d)
-		p.checkDependencies(d, byName)
+		p.checkDependencies(d, byName, early)
 		if d.Route == nil || d.Shared || !d.active() {
 			continue
 		}
@@ -144,6 +147,12 @@ func (p *parser) checkVolumes(d *draft) {
 			p.fail(VolumeModeMissing, m.line, fmt.Sprintf("add x-teal: {volumes: {%s: overlap}} at the top level if both may write at once, exclusive if not, or mount it read-only", m.volume),
 				"services.%s: both colours may write the volume %s", d.Name, m.volume)
 		case modeExclusive:
+			if d.Overlap && d.Route == nil {
+				p.wrong(m.line, "write overlap for the volume too, or remove overlap: from the service", "services.%s: an overlap service runs in both colours at once, and the volume %s is exclusive", d.Name, m.volume)
+			}
+			if d.Completes {
+				p.wrong(m.line, "write overlap, or mount it read-only", "services.%s: a service that others wait for runs beside the old colour, and the volume %s is exclusive", d.Name, m.volume)
+			}
 			if d.Route != nil {
 				p.wrong(m.line, "write overlap, or mount it read-only", "services.%s: a service with a route runs in both colours at once, and the volume %s is exclusive", d.Name, m.volume)
 			}
@@ -151,7 +160,7 @@ func (p *parser) checkVolumes(d *draft) {
 	}
 }
 
-func (p *parser) checkDependencies(d *draft, byName map[string]*draft) {
+func (p *parser) checkDependencies(d *draft, byName map[string]*draft, early map[string]bool) {
 	for _, dep := range d.depends {
 		on := byName[dep.service]
 		switch {
@@ -169,8 +178,8 @@ func (p *parser) checkDependencies(d *draft, byName map[string]*draft) {
 			d.forget(dep.service)
 		case d.Shared && !on.Shared:
 			p.fail(DependencyCycle, dep.line, "drop it", "services.%s.depends_on: a shared service starts before %s, which is swapped", d.Name, on.Name)
-		case d.Class() == ClassRouted && on.Class() == ClassHandover:
-			p.fail(DependencyCycle, dep.line, "drop it, or make "+on.Name+" shared", "services.%s.depends_on: %s has no route, so it starts after the switch, later than %s", d.Name, on.Name, d.Name)
+		case early[d.Name] && on.Class() == ClassHandover:
+			p.fail(DependencyCycle, dep.line, "drop it, or make "+on.Name+" shared or overlap", "services.%s.depends_on: %s starts after the switch, later than %s", d.Name, on.Name, d.Name)
 		}
 	}
 }

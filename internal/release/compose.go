@@ -221,15 +221,9 @@ func dependency(r *reader, at string, n *node) any {
 	return v
 }
 
-// condition is one that can hold while the release runs: a service that ends is an
-// exit to whoever watches the release.
+// condition is what a service waits for before it starts.
 func condition(r *reader, at string, n *node) any {
-	v := oneOf("service_started", "service_healthy", "service_completed_successfully")(r, at, n)
-	if v == "service_completed_successfully" {
-		r.fail(NotSupportedYet, n.line, "do the work at the start of the service that needs it", "%s: %s is recognised, but this version does not carry it out", at, n.text)
-		return nil
-	}
-	return v
+	return oneOf("service_started", "service_healthy", "service_completed_successfully")(r, at, n)
 }
 
 // besideManifest is the path of a file in the release directory.

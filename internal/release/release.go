@@ -44,8 +44,14 @@ type Service struct {
 	Image string // name@sha256:<64 hex>, normalised, tag dropped
 	// Shared services run once per host, outside the colours.
 	Shared bool
-	Route  *Route // nil: not routed
-	Probe  *Probe // nil: container health, else "ran 10 s without exit"
+	// Overlap: without a route it starts with green and runs beside blue's; else it is
+	// handed over.
+	Overlap bool
+	// Completes: another service waits for it to complete successfully, so it runs to its
+	// end before that one starts, once for each set.
+	Completes bool
+	Route     *Route // nil: not routed
+	Probe     *Probe // nil: container health, else "ran 10 s without exit"
 	// CrashLimit is how many exits in a minute make the service bad: N of
 	// `on-failure:N`, else 3; 0 means any exit is bad (`restart: "no"`).
 	CrashLimit int
@@ -63,17 +69,24 @@ func (s Service) Class() Class {
 		return ClassShared
 	case s.Route != nil:
 		return ClassRouted
+	case s.Completes:
+		return ClassOnce
+	case s.Overlap:
+		return ClassOverlap
 	default:
 		return ClassHandover
 	}
 }
 
-// Class is how a service takes part in a swap: routed services start before the
-// switch, handover services (workers) after it, shared ones not at all.
+// Class is how a service takes part in a swap: routed and overlap services start before
+// the switch, handover services (workers) after it, once services before those that wait
+// for their end, shared ones not at all.
 type Class string
 
 const (
 	ClassRouted   Class = "routed"
+	ClassOverlap  Class = "overlap"
+	ClassOnce     Class = "once"
 	ClassHandover Class = "handover"
 	ClassShared   Class = "shared"
 )

@@ -29,6 +29,7 @@ type dependsOn struct {
 	service  string
 	line     int
 	required bool
+	complete bool // it waits for the service's end
 }
 
 // active reports whether the service runs at all: teal activates no profile.
@@ -82,7 +83,7 @@ func (p *parser) serviceTeal(at string, d *draft) {
 		"probe":     func(r *reader, at string, n *node) any { return p.probe(at, d, n) },
 		"shared":    switched(&d.Shared),
 		"replace":   notYet(oneOf("stop-first")),
-		"overlap":   notYet(flag),
+		"overlap":   switched(&d.Overlap),
 		"singleton": notYet(flag),
 		"placement": notYet(dict(hostLabel, "the label of a host", text)),
 	}.read(&p.reader, at, f.value)
@@ -179,11 +180,13 @@ func (p *parser) restart(d *draft) {
 func (p *parser) uses(d *draft) {
 	if n := d.node.get("depends_on"); n != nil {
 		for _, item := range n.items {
-			d.depends = append(d.depends, dependsOn{item.text, item.line, true})
+			d.depends = append(d.depends, dependsOn{service: item.text, line: item.line, required: true})
 		}
 		for _, f := range n.fields {
 			required := f.value.get("required")
-			d.depends = append(d.depends, dependsOn{f.key, f.line, required == nil || required.text != "false"})
+			condition := f.value.get("condition")
+			d.depends = append(d.depends, dependsOn{f.key, f.line, required == nil || required.text != "false",
+				condition != nil && condition.text == "service_completed_successfully"})
 		}
 	}
 	mounts, _ := d.model["volumes"].([]any)

@@ -53,6 +53,9 @@ func (s *State) begin(d Deployment, at time.Time) {
 		d.Back = &Back{}
 	}
 	s.Serial++
+	d.From = reclassed(d.From, &d.To)
+	d.To = *reclassed(&d.To, d.From)
+	s.Live, s.Proven = reclassed(s.Live, &d.To), reclassed(s.Proven, &d.To)
 	s.Deploy = &d
 	if s.Kept != nil { // if it is the new target as well, the clean-up spares it
 		s.discard(*s.Kept)

@@ -136,7 +136,7 @@ func start(in Input, now time.Time) Step {
 	if step := makeRoom(in, now); step != nil {
 		return step
 	}
-	return try(in, now, StartDeadline, Effect{Kind: Start, Set: d.To, Services: d.To.Routed, Shared: d.NewShared, Back: d.Kind == KindRollback}, Checking)
+	return try(in, now, d.To.StartDeadline(), Effect{Kind: Start, Set: d.To, Services: d.To.Routed, Shared: d.NewShared, Back: d.Kind == KindRollback}, Checking)
 }
 
 func check(in Input, now time.Time) Step {

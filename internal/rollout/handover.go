@@ -30,7 +30,7 @@ func handover(in Input, now time.Time) Step {
 // rollback stays where it is and says so: it never flips.
 func hand(in Input, now time.Time, e Effect) Step {
 	d := in.Past.Deploy
-	deadline := HandoverDeadline
+	deadline := max(HandoverDeadline, d.To.StartDeadline())
 	if d.From != nil {
 		deadline += d.From.Grace
 	}

@@ -98,7 +98,7 @@ func (s *State) tidy() {
 		again := s.Proven != nil && s.Proven.ID.Target == x.ID.Target ||
 			slices.ContainsFunc(old, func(y Set) bool { return y.ID.Target == x.ID.Target })
 		if again || len(old) > 0 {
-			if len(x.Addresses) > 0 || len(x.Routed) == 0 { // else its containers are gone already
+			if len(x.Addresses) > 0 || !x.addressed() { // else its containers are gone already
 				s.discard(x)
 			}
 			x.Addresses = nil

@@ -104,9 +104,15 @@ type Set struct {
 	Version  string         `json:"version,omitempty"`
 	Sequence int64          `json:"sequence,omitempty"`
 	Content  release.Digest `json:"content,omitempty"`
-	// Routed services start before the switch, Workers are handed over after it.
+	// Routed services start before the switch, Workers are handed over after it. Overlap
+	// names those without a route that may run beside the other colour's: they are among
+	// Routed, or among Workers while the other colour's may not run beside another.
 	Routed  []string `json:"routed,omitempty"`
 	Workers []string `json:"workers,omitempty"`
+	Overlap []string `json:"overlap,omitempty"`
+	// Once names the services that run to their end before others start. Nothing watches
+	// them afterwards.
+	Once []string `json:"once,omitempty"`
 	// Addresses maps "<service>/<replica>" to the fixed address on the edge network.
 	Addresses map[string]netip.Addr `json:"addresses,omitempty"`
 	// Crash maps each service to its crash limit (release.Service.CrashLimit).

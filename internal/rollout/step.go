@@ -44,6 +44,7 @@ const (
 	HandoverDeadline = 60 * time.Second
 	ProgressDeadline = 15 * time.Minute
 	StartDeadline    = 60 * time.Second
+	OnceDeadline     = 10 * time.Minute // instead, for a set whose services wait for others to complete
 	ProbeWarmTimeout = time.Second
 	RevertDeadline   = 2 * time.Minute
 	FlapWindow       = 300 * time.Second

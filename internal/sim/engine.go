@@ -119,16 +119,24 @@ func (h host) Start(ctx context.Context, set release.SetSpec, services []string)
 			continue
 		}
 		err := h.edge("container", "start", func() error {
+			if what := h.waits(set, spec); what != "" {
+				return &rollout.EffectError{Fault: rollout.FaultRevert, Code: release.StartFailed, Detail: "start " + spec.Name + ": wait for " + what}
+			}
 			c := h.world.containers[spec.Name]
 			if c == nil || c.c.Spec != spec.Labels[release.LabelSpec] {
 				return missing("start " + spec.Name)
 			}
+			if c.c.Status == rollout.Exited && c.c.ExitCode == 0 && mayComplete(set, spec.Service) {
+				return nil
+			}
 			if c.c.Status != rollout.Running {
 				c.c.Restarts = 0
 				c.begin()
+				h.world.look()
 				begun = append(begun, spec.Name)
 				if code, yes := c.exits(); yes {
 					c.end(code)
+					h.world.runs[c.c.ID]++
 				}
 			}
 			return nil
@@ -145,12 +153,35 @@ func (h host) Start(ctx context.Context, set release.SetSpec, services []string)
 	}
 	return h.edge("container", "look", func() error {
 		for _, name := range begun {
-			if c := h.world.containers[name]; c != nil && c.c.Status == rollout.Exited {
+			if c := h.world.containers[name]; c != nil && c.c.Status == rollout.Exited && !(c.c.ExitCode == 0 && mayComplete(set, c.c.Service)) {
 				return &rollout.EffectError{Fault: rollout.FaultRevert, Code: release.StartFailed, Detail: fmt.Sprintf("start %s: it ended at once with code %d", name, c.c.ExitCode)}
 			}
 		}
 		return nil
 	})
+}
+
+// mayComplete reports whether some service of the set waits for this one to complete.
+func mayComplete(set release.SetSpec, service string) bool {
+	return slices.ContainsFunc(set.Containers, func(c release.ContainerSpec) bool {
+		return slices.ContainsFunc(c.DependsOn, func(d release.Dependency) bool { return d.Service == service && d.Condition == "completed" })
+	})
+}
+
+// waits says which service has not completed although the container waits for it; w.mu
+// is held.
+func (h host) waits(set release.SetSpec, spec release.ContainerSpec) string {
+	for _, d := range spec.DependsOn {
+		for _, s := range set.Containers {
+			if s.Service != d.Service || d.Condition != "completed" {
+				continue
+			}
+			if c := h.world.containers[s.Name]; c == nil || c.c.Status != rollout.Exited || c.c.ExitCode != 0 {
+				return d.Service
+			}
+		}
+	}
+	return ""
 }
 
 // each makes one edge call per container of the set, in the order of their names.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,9 +39,27 @@ const image = "registry.example.test/shop@sha256:2c26b46b68ffc68ff99b453c1d30413
 
 // manifest is a shop of two routed services, a worker and a shared store.
 func manifest(version string, sequence int) map[string]string {
+	return manifestWith(version, sequence, "")
+}
+
+// orders is a service without route, and the preparation that it and nothing else waits
+// for; overlap as it says.
+func orders(overlap bool) string {
+	return fmt.Sprintf(`  orders:
+    image: %s
+    depends_on: {init: {condition: service_completed_successfully}}
+    x-teal: {overlap: %v}
+  init:
+    image: %[1]s
+    command: [exit, "0"]
+`, image, overlap)
+}
+
+// manifestWith is manifest with more services.
+func manifestWith(version string, sequence int, services string) map[string]string {
 	return map[string]string{"environments/staging/shop/release.yaml": fmt.Sprintf(`name: shop
 services:
-  backend:
+%[4]s  backend:
     image: %[1]s
     environment: {SHOP_VERSION: %[2]s}
     x-teal: {route: {host: shop.example.test, path: /, port: 8000}, probe: {path: /health/}}
@@ -61,7 +80,7 @@ x-teal:
   preparedBy: ci-bot
   drain: {http: 5s, websocket: 5s}
   bake: {for: 20s, every: 5s, failures: 2}
-`, image, version, sequence)}
+`, image, version, sequence, services)}
 }
 
 // story is one course of events with a known end. Each step is done, and repeated if
@@ -74,6 +93,8 @@ type story struct {
 	ends    rollout.Phase // of the last deployment
 	why     release.Code  // of the hold; "" for none; several are alternatives
 	refused string        // version that must be quarantined
+	also    []string      // services that run in the end besides the usual ones
+	beside  []string      // services that must have run in both colours at once; no other may
 }
 
 type step struct {
@@ -84,6 +105,13 @@ type step struct {
 func commit1(version string, sequence int) func(*World, *Agent) error {
 	return func(w *World, _ *Agent) error {
 		w.Commit(manifest(version, sequence))
+		return nil
+	}
+}
+
+func commitWith(version string, sequence int, services string) func(*World, *Agent) error {
+	return func(w *World, _ *Agent) error {
+		w.Commit(manifestWith(version, sequence, services))
 		return nil
 	}
 }
@@ -144,6 +172,11 @@ func stories() []story {
 			{func(w *World, _ *Agent) error { w.SetFull(true); return nil }, ended("v2.0.0")},
 			{func(w *World, _ *Agent) error { w.SetFull(false); return nil }, atRest}},
 			live: "v2.0.0", ends: rollout.Live},
+		{name: "beside the old colour, then errors", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 16 * time.Second}},
+			steps: []step{{commitWith("v1.0.0", 1, orders(true)), ended("v1.0.0")}, {commitWith("v2.0.0", 2, orders(true)), ended("v2.0.0")}},
+			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0", also: []string{"orders"}, beside: []string{"orders"}},
+		{name: "one that was handed over now overlaps", steps: []step{{commitWith("v1.0.0", 1, orders(false)), ended("v1.0.0")}, {commitWith("v2.0.0", 2, orders(true)), ended("v2.0.0")}},
+			live: "v2.0.0", ends: rollout.Live, also: []string{"orders"}},
 		{name: "bad first release", behave: map[string]Behaviour{"v1.0.0": {ExitAfter: 8 * time.Second}}, steps: []step{v1},
 			live: "v1.0.0", ends: rollout.Held, why: release.NoProven, refused: "v1.0.0"},
 		{name: "refused, then corrected", steps: []step{v1,
@@ -313,10 +346,24 @@ func (s story) check(t *testing.T, w *World) {
 			t.Errorf("%s is stopped and would come back at a reboot", c.c.Name)
 		}
 	}
-	want := []string{"backend", "ai-gateway", "worker", "store"}
-	for _, service := range want {
+	for _, service := range append([]string{"backend", "ai-gateway", "worker", "store"}, s.also...) {
 		if !up[service] {
 			t.Errorf("%s does not run", service)
+		}
+	}
+	for service := range w.beside {
+		if !slices.Contains(s.beside, service) {
+			t.Errorf("%s ran in both colours at once", service)
+		}
+	}
+	for _, service := range s.beside {
+		if !w.beside[service] {
+			t.Errorf("%s never ran beside the old colour's", service)
+		}
+	}
+	for name, n := range w.runs {
+		if n > 1 {
+			t.Errorf("%s ran %d times", name, n)
 		}
 	}
 	bad := 0

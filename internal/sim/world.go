@@ -66,6 +66,8 @@ type World struct {
 	// What users saw.
 	Served, Failed, Errors int
 	FirstFailure           string
+	beside                 map[string]bool // services without route that ran in both colours at once
+	runs                   map[string]int  // how often a container that completes began, by name and creation
 	burst                  map[string]int
 }
 
@@ -79,7 +81,7 @@ type entry struct {
 func NewWorld() *World {
 	return &World{containers: map[string]*container{}, proxy: map[string]reconcile.SwitchConfig{},
 		counters: map[string]map[release.Colour]rollout.Traffic{}, shelf: map[release.Digest]fs.FS{}, verdicts: map[release.Digest]trust.Verdict{}, states: map[string]rollout.State{},
-		files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
+		beside: map[string]bool{}, runs: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
 }
 
 // Behave says what containers of a version do.
@@ -300,6 +302,7 @@ func (w *World) Request(app string) {
 func (w *World) live() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.look()
 	for _, c := range w.containers {
 		b := w.behave[c.version]
 		ends := b.ExitAfter > 0 && c.spec.Class == release.ClassRouted && time.Since(c.c.StartedAt) >= b.ExitAfter ||
@@ -314,5 +317,19 @@ func (w *World) live() {
 		if w.agent != nil && !w.agent.dead && w.agent.runner != nil {
 			go w.agent.runner.Wake(c.c.App)
 		}
+	}
+}
+
+// look notes which services without route run in both colours; w.mu is held.
+func (w *World) look() {
+	first := map[string]release.Colour{}
+	for _, c := range w.containers {
+		if c.c.Status != rollout.Running || c.spec.Route != nil || c.c.Set.Colour == release.Shared {
+			continue
+		}
+		if other := first[c.c.Service]; other != "" && other != c.c.Set.Colour {
+			w.beside[c.c.Service] = true
+		}
+		first[c.c.Service] = c.c.Set.Colour
 	}
 }

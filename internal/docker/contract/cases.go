@@ -142,6 +142,34 @@ func exitCodes(t *testing.T, b *bench) {
 	}
 }
 
+func completes(t *testing.T, b *bench) {
+	after := backend
+	after.after = "init"
+	set := b.set(id(release.Green, "one"), service{name: "init", class: release.ClassOnce, does: Behaviour{Exits: true}}, after)
+	b.must(b.Create(t.Context(), set, no))
+	b.must(b.Start(t.Context(), set, nil))
+	init := b.one(set, 0)
+	if init.Status != rollout.Exited || init.ExitCode != 0 || b.one(set, 1).Status != rollout.Running {
+		t.Errorf("after the start: %+v", b.seen())
+	}
+	b.must(b.Stop(t.Context(), b.app, set.ID, nil))
+	b.must(b.Start(t.Context(), set, nil))
+	if again := b.one(set, 0); !again.StartedAt.Equal(init.StartedAt) || b.one(set, 1).Status != rollout.Running {
+		t.Errorf("it ran again: %+v, before %+v", again, init)
+	}
+}
+
+func incomplete(t *testing.T, b *bench) {
+	after := backend
+	after.after = "init"
+	set := b.set(id(release.Green, "one"), service{name: "init", class: release.ClassOnce, does: Behaviour{Exits: true, Code: 2}}, after)
+	b.must(b.Create(t.Context(), set, no))
+	b.fault(b.Start(t.Context(), set, nil), rollout.FaultRevert, release.StartFailed)
+	if c := b.one(set, 1); c.Status != rollout.Created {
+		t.Errorf("it was started all the same: %+v", c)
+	}
+}
+
 func notCreated(t *testing.T, b *bench) {
 	old := b.set(id(release.Blue, "one"), backend)
 	b.must(b.Create(t.Context(), old, no))

@@ -87,6 +87,8 @@ func RunIn(t *testing.T, bubble func(*testing.T, func(*testing.T)), open func(t 
 		{"services are chosen by name", services},
 		{"the restart policy is visible", restartPolicy},
 		{"exit codes are seen", exitCodes},
+		{"what completes runs once", completes},
+		{"what does not complete stops the rest", incomplete},
 		{"what was not created is not started", notCreated},
 		{"what dies stays dead until it is switched", killed},
 		{"what dies after it was switched comes back", restarted},
@@ -136,6 +138,7 @@ type service struct {
 	address int
 	class   release.Class
 	spec    string // stands for everything else that can differ
+	after   string // the service that must complete first
 }
 
 // set is the specification of a set, as release.Plan would make one.
@@ -166,6 +169,9 @@ func (b *bench) set(id release.SetID, services ...service) release.SetSpec {
 			c.Name += "-" + string(id.Digest[:8])
 		}
 		c.Image, c.Command = b.Program(s.does)
+		if s.after != "" {
+			c.DependsOn = []release.Dependency{{Service: s.after, Condition: "completed", Required: true}}
+		}
 		if s.address > 0 {
 			c.Endpoints = append(c.Endpoints, release.Endpoint{Network: b.Host.EdgeNetwork, IPv4: b.Address(s.address)})
 		}
