@@ -50,7 +50,7 @@ vet:
 lint:
 	$(GO) run $(STATICCHECK) $(PKGS)
 
-reference: ## teal's envelopes against a real cosign, in both directions; its first build takes minutes
+reference: ## teal against a real cosign, in both directions, and a real gitleaks; the first build takes minutes
 	$(GO) test -count=1 -timeout 30m ./test/attest
 
 demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 leaves it running

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,9 @@ Say with --args how the scanner was run, one word each time. Scanners of source 
 			}
 			if report.NoOS {
 				reply.Notes = append(reply.Notes, "trivy recognised no operating system: the policy must list the app under allowNoOS")
+			}
+			if scan.Scanner == trust.Gitleaks && slices.Contains(scan.Args, "git") && len(report.Findings) == 0 {
+				reply.Notes = append(reply.Notes, "gitleaks git writes an empty report and ends with 0 when git fails, too: look at its log, or scan the tree with gitleaks dir")
 			}
 			return t.print(reply, func(s ui.Style) string { return attestedText(s, reply) })
 		},

@@ -17,11 +17,20 @@ var refusedArgs = map[string][]string{
 	PipAudit: {"--ignore-vuln", "--skip-editable", "--no-deps", "--disable-pip"},
 	Semgrep: {"--severity", "--exclude", "--include", "--exclude-rule", "--baseline-commit", "--max-target-bytes", "--no-error",
 		"--skip-unknown-extensions", "--diff-depth", "--novcs"},
-	Gitleaks: {"--baseline-path", "-b", "--gitleaks-ignore-path", "-i", "--enable-rule", "--max-target-megabytes", "--log-opts", "--config", "-c"},
+	// With --timeout it stops half-way, at times with exit code 0, and what it has is the report.
+	Gitleaks: {"--baseline-path", "-b", "--gitleaks-ignore-path", "-i", "--enable-rule", "--max-target-megabytes", "--max-decode-depth", "--timeout",
+		"--log-opts", "--staged", "--pre-commit", "protect", "stdin", "--config", "-c"},
 }
 
 // shortValue are single-letter flags that may carry their value in the same word.
 var shortValue = []string{"-s", "-c", "-b", "-i"}
+
+// switches are single-letter flags without a value: another one may follow in the same
+// word, as in -vb baseline.json.
+const switches = "dhqv"
+
+// abbreviates are scanners that take the beginning of a long flag for the flag.
+var abbreviates = []string{PipAudit, Semgrep}
 
 // ArgsRefused names the first argument that filters, "" when there is none. allow are
 // arguments that the policy lets pass, compared with the whole word and with the flag
@@ -33,7 +42,14 @@ func ArgsRefused(scanner string, args, allow []string) string {
 			continue
 		}
 		for _, refused := range refusedArgs[scanner] {
-			if flag == refused || slices.Contains(shortValue, refused) && strings.HasPrefix(arg, refused) && !strings.HasPrefix(arg, "--") {
+			switch {
+			case flag == refused:
+				return arg
+			case strings.HasPrefix(arg, "--"):
+				if len(flag) > 2 && slices.Contains(abbreviates, scanner) && strings.HasPrefix(refused, flag) {
+					return arg
+				}
+			case strings.HasPrefix(arg, "-") && slices.Contains(shortValue, refused) && strings.HasPrefix("-"+strings.TrimLeft(arg[1:], switches), refused):
 				return arg
 			}
 		}

@@ -15,7 +15,8 @@ import (
 // Statement writes the scan as an urn:teal:scan:v1 statement about an image
 // (name@sha256:<64 hex>), with the native report in it byte for byte. It refuses what an
 // agent would refuse whatever its policy: a filtered or incomplete scan, a report about
-// another image, secrets in the clear. The version is the report's own when it is empty. Findings are no reason to refuse. Errors are
+// another image, secrets in the clear. The version is the report's own when it is empty.
+// Findings are no reason to refuse. Errors are
 // *AttestationError, or *ReportError when the report cannot be read.
 func (s Scan) Statement(image string) ([]byte, Report, error) {
 	s.Report = bytes.TrimSpace(s.Report)
@@ -75,12 +76,12 @@ func (s Scan) usable(image string, report Report) error {
 	switch {
 	case arg != "":
 		return attestationFault(release.AttestationArgsRefused, "the scanner ran with %s, which leaves things out", Escape(arg))
-	case report.Unredacted || s.Scanner == Gitleaks && unredacted(s.Report):
+	case report.Unredacted:
 		return attestationFault(release.AttestationMalformed, "the report holds the secrets themselves; run gitleaks with --redact, and revoke them")
 	case report.Incomplete != "":
 		return attestationFault(release.AttestationIncomplete, "%s", Escape(report.Incomplete))
-	case s.ExitCode != 0 && s.ExitCode != 1:
-		return attestationFault(release.AttestationIncomplete, "the scanner ended with exit code %d", s.ExitCode)
+	case unfinished(s.ExitCode, &report) != "":
+		return attestationFault(release.AttestationIncomplete, "%s", unfinished(s.ExitCode, &report))
 	case s.Version == "":
 		return attestationFault(release.AttestationMalformed, "the report does not say which version of the scanner wrote it")
 	case needsDB && s.DBUpdatedAt.IsZero():

@@ -109,10 +109,26 @@ func readReport(scanner, format string, data []byte) (Report, error) {
 		parse()
 	case format == "sarif-2.1.0" && scanner != PipAudit: // it writes no SARIF
 		r.sarif()
+		if scanner == Gitleaks && unredacted(data) {
+			r.unredacted()
+		}
 	default:
 		return Report{}, reportFault(release.AttestationMalformed, "%s has no report of format %s", Escape(scanner), Escape(format))
 	}
 	return r.out, r.err
+}
+
+// unfinished says why a scanner's exit code shows that it did not look at everything; ""
+// when it does not. All five end with 1 when they found something. Some do when they
+// failed, too: gitleaks then writes what it found until then, which may be nothing.
+func unfinished(code int64, r *Report) string {
+	switch {
+	case code == 0 || code == 1 && (len(r.Findings) > 0 || r.EndOfLife):
+		return ""
+	case code == 1:
+		return "the scanner ended with exit code 1 and its report names nothing: it failed, or the report is another run's"
+	}
+	return fmt.Sprintf("the scanner ended with exit code %d", code)
 }
 
 // reportReader reads one native report.

@@ -165,6 +165,13 @@ func (r *reportReader) sarifResult(rules []sarifRule) {
 				}})
 			})
 		},
+		"partialFingerprints": func() { // gitleaks keeps the commit there
+			r.fields(map[string]func(){"commitMessage": func() {
+				if r.word() != "" && r.scanner == Gitleaks {
+					r.commitMessage()
+				}
+			}})
+		},
 		"suppressions": func() {
 			r.array(func() {
 				by, status := "", ""

@@ -1,6 +1,9 @@
 package trust
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // pipAudit reads pip-audit's JSON: {dependencies: [{name, version, vulns} or {name,
 // skip_reason}]}, in older versions the array alone. It knows no severity.
@@ -127,17 +130,34 @@ func (r *reportReader) semgrepResult() {
 func (r *reportReader) gitleaks() {
 	if !r.array(func() {
 		f := ScanFinding{Kind: FindingSecret, Severity: SeverityUnknown}
-		secret := ""
-		r.fields(map[string]func(){"RuleID": r.into(&f.ID), "File": r.into(&f.Location), "Secret": r.into(&secret)})
+		secret, message := "", ""
+		r.fields(map[string]func(){"RuleID": r.into(&f.ID), "File": r.into(&f.Location), "Secret": r.into(&secret), "Message": r.into(&message)})
 		if secret != "" && secret != "REDACTED" {
-			r.out.Unredacted = true
+			r.unredacted()
+		}
+		if message != "" {
+			r.commitMessage()
 		}
 		r.add(f)
 	}) {
 		r.incomplete("the report is no array")
 	}
-	if r.out.Unredacted {
+}
+
+// unredacted marks a report that must not leave the pipeline.
+func (r *reportReader) unredacted() {
+	if !r.out.Unredacted {
 		r.warn("the report carries the secrets themselves; run gitleaks with --redact")
+	}
+	r.out.Unredacted = true
+}
+
+// commitMessage warns, once, that `gitleaks git` leaves messages as they are with
+// --redact, too: a secret in one would be published.
+func (r *reportReader) commitMessage() {
+	const text = "the report carries commit messages and authors, which gitleaks does not redact; gitleaks dir leaves them out"
+	if !slices.Contains(r.out.Warnings, text) {
+		r.warn(text)
 	}
 }
 

@@ -102,6 +102,7 @@ func TestReports(t *testing.T) {
 		{Gitleaks, "gitleaks-json", `[]`, ""},
 		{Gitleaks, "gitleaks-json", `[{"RuleID":"aws","File":"a","Secret":"REDACTED","Match":"x"}]`, "secret unknown aws"},
 		{Gitleaks, "gitleaks-json", `[{"RuleID":"aws","File":"a","Secret":"AKIA"}]`, "secret unknown aws; unredacted"},
+		{Gitleaks, "gitleaks-json", `[{"RuleID":"aws","File":"a","Secret":"AKIA..."}]`, "secret unknown aws; unredacted"},
 		{Gitleaks, "gitleaks-json", `{}`, "incomplete: the report is no array"},
 		{Gitleaks, "gitleaks-json", `[{"File":"a"}]`, "secret unknown ; incomplete: a finding has no id"},
 
@@ -156,6 +157,23 @@ func TestReportRefusals(t *testing.T) {
 	}
 }
 
+// TestExitCodes: with 1 a scanner says that it found something.
+func TestExitCodes(t *testing.T) {
+	one := Report{Findings: []ScanFinding{{ID: "x"}}}
+	for _, c := range []struct {
+		code int64
+		r    Report
+		want string
+	}{
+		{0, Report{}, ""}, {0, one, ""}, {1, one, ""}, {1, Report{EndOfLife: true}, ""},
+		{1, Report{}, "names nothing"}, {2, one, "exit code 2"}, {126, Report{}, "exit code 126"},
+	} {
+		if got := unfinished(c.code, &c.r); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%d %+v: %q, want %q", c.code, c.r, got, c.want)
+		}
+	}
+}
+
 func TestArgsRefused(t *testing.T) {
 	for _, c := range []struct {
 		scanner string
@@ -175,6 +193,17 @@ func TestArgsRefused(t *testing.T) {
 		{PipAudit, "-r requirements.txt --ignore-vuln PYSEC-1", nil, "--ignore-vuln"},
 		{Gitleaks, "dir --baseline-path b.json", nil, "--baseline-path"},
 		{Gitleaks, "dir -b b.json", nil, "-b"},
+		{Gitleaks, "dir -vb b.json", nil, "-vb"},
+		{Gitleaks, "dir -v -f json -r b.json", nil, ""},
+		{Gitleaks, "dir --timeout 60", nil, "--timeout"},
+		{Gitleaks, "git --staged", nil, "--staged"},
+		{Gitleaks, "protect", nil, "protect"},
+		{Trivy, "image -qsLOW", nil, "-qsLOW"},
+		{Trivy, "image -q -f json", nil, ""},
+		{PipAudit, "--ignore-v PYSEC-1", nil, "--ignore-v"},
+		{PipAudit, "-r requirements.txt --format json", nil, ""},
+		{Semgrep, "scan --exclu tests", nil, "--exclu"},
+		{Semgrep, "scan -- x", nil, ""},
 		{Semgrep, "scan --exclude tests", nil, "--exclude"},
 		{Snyk, "test --severity-threshold=high", nil, "--severity-threshold=high"},
 	} {

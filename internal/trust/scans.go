@@ -247,8 +247,8 @@ func (s *scanJudge) completeness(scan *Scan, report *Report) {
 	if report.Incomplete != "" {
 		s.no(release.AttestationIncomplete, "%s", Escape(report.Incomplete))
 	}
-	if scan.ExitCode != 0 && scan.ExitCode != 1 {
-		s.no(release.AttestationIncomplete, "the scanner ended with exit code %d", scan.ExitCode)
+	if why := unfinished(scan.ExitCode, report); why != "" {
+		s.no(release.AttestationIncomplete, "%s", why)
 	}
 	if report.NoOS && !slices.Contains(s.rule.AllowNoOS, app) && !slices.Contains(s.rule.AllowNoOS, "*") {
 		s.no(release.AttestationIncomplete, "no operating system was recognised in the image, so its packages were not looked at (allowNoOS lets such an app pass)")

@@ -6,15 +6,11 @@ package attest
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -27,40 +23,10 @@ type cosign struct {
 	dir    string
 }
 
-// buildTimeout is for a cold build on a small machine.
-const buildTimeout = 20 * time.Minute
-
-// reference builds the cosign that test/cosign/go.mod names, once for each content of its
-// go.sum and each Go version.
+// reference is the cosign that test/cosign/go.mod names.
 func reference(t *testing.T) *cosign {
 	t.Helper()
-	const module, tool = "../cosign", "github.com/sigstore/cosign/v3/cmd/cosign"
-	sums, err := os.ReadFile(filepath.Join(module, "go.sum"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(append(sums, runtime.Version()...))
-	binary := filepath.Join(cache, "teal-test", "cosign-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(binary); err != nil {
-		if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		t.Log("building cosign; a cold build takes minutes")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), buildTimeout, fmt.Errorf("building cosign took more than %s", buildTimeout))
-		defer cancel()
-		fresh := fmt.Sprintf("%s.%d", binary, os.Getpid())
-		build := exec.CommandContext(ctx, "go", "build", "-C", module, "-trimpath", "-ldflags", "-s -w", "-o", fresh, tool)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build cosign: %v\n%s", err, out)
-		}
-		if err := os.Rename(fresh, binary); err != nil {
-			t.Fatal(err)
-		}
-	}
+	binary := built(t, "../cosign", "github.com/sigstore/cosign/v3/cmd/cosign")
 	c := &cosign{t: t, binary: binary, dir: t.TempDir()}
 	c.must("signing-config", "create", "--out", "no-services.json")
 	return c
