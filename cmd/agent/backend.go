@@ -83,6 +83,9 @@ func appStatus(s reconcile.Status) api.AppStatus {
 	if d := s.State.Deploy; d != nil {
 		a.Deploy = &api.Deployment{ID: d.ID, Kind: d.Kind, Phase: d.Phase, Since: d.Since, Began: d.Began, To: d.To, From: d.From, Why: d.Why, Detail: d.Detail,
 			Samples: d.Bake.Samples, Failed: d.Bake.Failed, SwitchedAt: d.SwitchedAt}
+		if s.Want.Set.ID.Target == d.To.ID.Target {
+			a.Deploy.Gates = s.Want.Verdict.Gates
+		}
 		if d.Phase == rollout.Baking {
 			a.Deploy.BakeEnds = d.Since.Add(d.To.Bake.For)
 		}
@@ -405,13 +408,46 @@ func (a *agent) Rollback(ctx context.Context, actor string, c api.Command) (api.
 	}
 	text := fmt.Sprintf("%s goes back to %s and is held there", c.App, name(&target))
 	if c.DryRun {
-		return api.Done{Text: "would do: " + text}, nil
+		return api.Done{Text: "would do: " + text, Plan: rollbackPlan(s.State, target)}, nil
 	}
 	if err := a.audit(actor, "rollback", c); err != nil {
 		return api.Done{}, err
 	}
 	index, err := a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRollback, App: c.App, To: target.ID.Digest, Actor: actor, Reason: c.Reason})
 	return api.Done{Text: text, Index: index}, err
+}
+
+// rollbackPlan says what a rollback would do, before somebody orders it.
+func rollbackPlan(s rollout.State, target rollout.Set) []string {
+	lines := []string{fmt.Sprintf("%s → %s   (release %s, proven %s)", name(s.Live), name(&target), target.ID.Digest.Short(), target.ProvenAt.UTC().Format(time.RFC3339))}
+	switch d := s.Deploy; {
+	case d != nil && d.From != nil && d.From.ID == target.ID && !d.SwitchedAt.IsZero():
+		lines = append(lines, "it is warm as "+string(target.ID.Colour)+": one switch")
+	case s.Live != nil && s.Live.ID.Target == target.ID.Target:
+		lines = append(lines, "it is live already; what is being deployed is dropped")
+	default:
+		lines = append(lines, "start it from this host's own copy, check it, switch all routes at once; no Git and no registry is asked")
+	}
+	return append(lines, "then the app is held there: a newer release, a git revert or tealctl resume lifts that")
+}
+
+// freezePlan says whom a freeze would hold up.
+func (a *agent) freezePlan(c api.Command) []string {
+	lines := []string{"reason: " + c.Reason}
+	if !c.Until.IsZero() {
+		lines = append(lines, "until "+c.Until.UTC().Format(time.RFC3339)+", then by itself as before")
+	}
+	for _, s := range a.runner.Status() {
+		d := s.State.Deploy
+		switch {
+		case d == nil || c.App != "" && c.App != s.App:
+		case d.SwitchedAt.IsZero():
+			lines = append(lines, fmt.Sprintf("%s %s waits: it is %s and has not switched", s.App, name(&d.To), d.Phase))
+		default:
+			lines = append(lines, fmt.Sprintf("%s %s finishes its watch: it has switched", s.App, name(&d.To)))
+		}
+	}
+	return append(lines, "going back stays possible: reverts and tealctl rollback pass a freeze")
 }
 
 // resolve finds what a version or a digest names among the kept, proven releases.
@@ -477,7 +513,7 @@ func (a *agent) Freeze(ctx context.Context, actor string, c api.Command) (api.Do
 		}
 	}
 	if c.DryRun {
-		return api.Done{Text: "would do: " + text}, nil
+		return api.Done{Text: "would do: " + text, Plan: a.freezePlan(c)}, nil
 	}
 	if err := a.audit(actor, "freeze", c); err != nil {
 		return api.Done{}, err

@@ -31,7 +31,7 @@ the policy's emergency role. It lets past only what --waive names and the policy
 		Example: `  tealctl approve shop --env production --push
   tealctl approve shop --key ~/.ssh/id_ed25519 --migrations not_applicable --yes --push
   tealctl approve shop --emergency --incident INC-2041 --reason "checkout is down for all" --waive approvals`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), Annotations: dangers(fromPush),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := s.wish.check(c); err != nil {
 				return err

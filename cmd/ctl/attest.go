@@ -41,13 +41,17 @@ without a passphrase. --key env://NAME takes it from an environment variable.`,
 }
 
 // attesting is what every attestation needs.
-type attesting struct{ image, key, repo string }
+type attesting struct {
+	image, key, repo string
+	dry              bool
+}
 
 func (a *attesting) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&a.image, "image", "", "the image by digest, NAME@sha256:…")
 	f.StringVar(&a.key, "key", "", "private key, a PEM file or env://NAME")
 	f.StringVar(&a.repo, "repo", ".", "a clone of the release repository")
+	f.BoolVar(&a.dry, "dry-run", false, "sign and show, write nothing")
 }
 
 // attestedReply is what was written. Findings are counted by severity; they are no
@@ -95,11 +99,16 @@ func (a *attesting) sign(ctx context.Context, t *tool, what, image, predicateTyp
 	_, digest, _ := strings.Cut(image, "@sha256:")
 	dir := path.Join("attestations", "sha256", digest)
 	file := path.Join(dir, what+"-"+hex.EncodeToString(sum[:4])+".sigstore.json")
+	reply := attestedReply{Meta: api.Meta{APIVersion: api.Version, Kind: "Attestation"}, File: file, Image: image, PredicateType: predicateType, Key: trust.KeyHint(signer.Public())}
+	if a.dry {
+		reply.Notes = []string{"dry run: nothing was written"}
+		return reply, nil
+	}
 	if err := keepAttestation(ctx, a.repo, dir, file, bundle); err != nil {
 		return attestedReply{}, err
 	}
 	fmt.Fprintf(t.err, "next: git add %s && git commit -m 'attest %s of %.12s' && git push\n", file, what, digest)
-	return attestedReply{Meta: api.Meta{APIVersion: api.Version, Kind: "Attestation"}, File: file, Image: image, PredicateType: predicateType, Key: trust.KeyHint(signer.Public())}, nil
+	return reply, nil
 }
 
 // keepAttestation writes into the clone's work tree. Its links were made by whoever could

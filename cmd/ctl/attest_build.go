@@ -19,7 +19,7 @@ func (t *tool) attestTests() *cobra.Command {
 		Long: `Sign an in-toto test-result statement. A release whose image has one with PASSED, by a
 service's key, has its tests verified in the approval's checklist.`,
 		Example: "  tealctl attest tests --image registry.example.com/shop@sha256:… --result PASSED --source-commit $(git rev-parse HEAD) --key ci.pem",
-		Args:    cobra.NoArgs,
+		Args:    cobra.NoArgs, Annotations: writes(fromFiles, exitNotAuthorised),
 		RunE: func(c *cobra.Command, _ []string) error {
 			image, err := a.subject()
 			if err != nil {
@@ -62,7 +62,7 @@ func (t *tool) attestProvenance() *cobra.Command {
 only when one says that it was made from the commit that the manifest names.`,
 		Example: `  tealctl attest provenance --image registry.example.com/shop@sha256:… --builder https://ci.example.com/builder \
     --source-repository https://git.example.com/shop --source-commit $(git rev-parse HEAD) --key ci.pem`,
-		Args: cobra.NoArgs,
+		Args: cobra.NoArgs, Annotations: writes(fromFiles, exitNotAuthorised),
 		RunE: func(c *cobra.Command, _ []string) error {
 			image, err := a.subject()
 			if err != nil {

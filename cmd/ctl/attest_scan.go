@@ -42,7 +42,7 @@ Say with --args how the scanner was run, one word each time. Scanners of source 
     --args image --args --format --args json --db-updated-at 2026-11-23T06:00:00Z --platform linux/amd64 --key ci.pem
   tealctl attest scan --scanner gitleaks --scanner-version 8.30.1 --image registry.example.com/shop@sha256:… \
     --report gitleaks.json --source-commit $(git rev-parse HEAD) --args dir --args --redact --key env://CI_KEY`,
-		Args: cobra.NoArgs,
+		Args: cobra.NoArgs, Annotations: writes(fromFiles, exitNotAuthorised),
 		RunE: func(c *cobra.Command, _ []string) error {
 			image, err := f.subject()
 			if err != nil {

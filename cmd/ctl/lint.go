@@ -37,8 +37,9 @@ func (t *tool) lint() *cobra.Command {
 		Short: "Check the release manifests of a repository, with file and line",
 		Long: `Check every release directory of a repository. By default the files of the work
 tree are read, as they would be committed; --rev reads a commit instead.`,
-		Example: "  tealctl lint\n  tealctl lint --rev HEAD --env production -o json",
-		Args:    cobra.MaximumNArgs(1),
+		Example:     "  tealctl lint\n  tealctl lint --rev HEAD --env production -o json",
+		Args:        cobra.MaximumNArgs(1),
+		Annotations: named(reads(fromFiles)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/tealops/teal/internal/api"
 	"github.com/tealops/teal/internal/release"
-	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/ui"
 )
 
@@ -27,13 +24,14 @@ func (t *tool) status() *cobra.Command {
   tealctl status shop --wait --timeout 15m   # until it is live, reverted or held
   tealctl status -o json | jq '.apps[].state'`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: named(reads(fromAgent, exitUnhealthy, exitBlocked, exitTimeout)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app := arg(args)
 			switch {
-			case watch:
-				return t.watch(cmd.Context(), app, 0)
 			case wait:
-				return t.watch(cmd.Context(), app, timeout)
+				return t.watch(cmd.Context(), watching{app: app, timeout: timeout, over: allSettled, verdict: verdictOf})
+			case watch:
+				return t.watch(cmd.Context(), watching{app: app})
 			}
 			st, err := t.client().Status(cmd.Context())
 			if err != nil {
@@ -56,7 +54,7 @@ func (t *tool) status() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "follow: repaint on a terminal, one line per change in a pipe")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until live, reverted, held or blocked; the exit code says which")
-	c.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "longest wait of --wait")
+	c.Flags().DurationVar(&timeout, "timeout", defaultWait, "longest wait of --wait")
 	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit 3 when an app is not healthy, 6 when one waits for a person")
 	return c
 }
@@ -88,154 +86,6 @@ func only(apps []api.AppStatus, app string) []api.AppStatus {
 	return nil
 }
 
-// settled reports whether nothing will move without a person or a commit.
-func settled(a api.AppStatus) bool {
-	return a.Deploy == nil && a.Wait.Why != release.Working && a.Wait.Why != "" || a.Deploy != nil && a.Deploy.Phase == rollout.Blocked
-}
-
-// verdictOf is the exit code of a list of apps.
-func verdictOf(apps []api.AppStatus) error {
-	code := exitOK
-	for _, a := range apps {
-		switch {
-		case a.Healthy:
-		case a.Deploy != nil && a.Deploy.Phase == rollout.Blocked:
-			code = max(code, exitBlocked)
-			if r, ok := release.Lookup(a.Wait.Why); ok && !r.Waits {
-				return exitError{code: exitUnhealthy}
-			}
-		default:
-			return exitError{code: exitUnhealthy}
-		}
-	}
-	if code == exitOK {
-		return nil
-	}
-	return exitError{code: code}
-}
-
-// watch follows the status. wait 0 means for ever; else until all shown apps settled
-// or the time is over.
-func (t *tool) watch(ctx context.Context, app string, wait time.Duration) error {
-	if wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
-		defer cancel()
-	}
-	style, tty := t.style(), t.terminal() && t.format == "table"
-	last := map[string]string{}
-	began := time.Now()
-	for {
-		st, err := t.client().Status(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return t.watchEnded(ctx)
-			}
-			return err
-		}
-		if app != "" {
-			if _, err := find(st, app); err != nil {
-				if wait > 0 && time.Since(began) < 30*time.Second { // the commit may not be fetched yet
-					if !pause(ctx) {
-						return t.watchEnded(ctx)
-					}
-					continue
-				}
-				return err
-			}
-			st.Apps = only(st.Apps, app)
-		}
-		if tty {
-			fmt.Fprint(t.out, "\x1b[H\x1b[2J"+style.Watch(st, app))
-		} else {
-			for _, a := range st.Apps {
-				line := style.Transition(a, st.Now)
-				_, key, _ := strings.Cut(line, " ")
-				if last[a.App] == key {
-					continue
-				}
-				last[a.App] = key
-				if t.format == "json" {
-					if err := json.NewEncoder(t.out).Encode(a); err != nil {
-						return err
-					}
-				} else {
-					fmt.Fprintln(t.out, line)
-				}
-			}
-		}
-		if wait > 0 && len(st.Apps) > 0 {
-			all := true
-			for _, a := range st.Apps {
-				all = all && settled(a)
-			}
-			if all {
-				return verdictOf(st.Apps)
-			}
-		}
-		if !pause(ctx) {
-			return t.watchEnded(ctx)
-		}
-	}
-}
-
-func pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(250 * time.Millisecond):
-		return true
-	}
-}
-
-func (t *tool) watchEnded(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return exitError{exitTimeout, errors.New("not settled in time; the deployment goes on")}
-	}
-	return exitError{code: exitInterrupted}
-}
-
-func (t *tool) explain() *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain APP|TEAL-nnnn|REASON",
-		Short: "Why an app is or is not deploying, or what a reason code means",
-		Example: `  tealctl explain shop
-  tealctl explain TEAL-3001
-  tealctl explain approval_threshold`,
-		Args: cobra.ExactArgs(1), ValidArgsFunction: t.completeApps,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			reason, ok := release.LookupID(strings.ToUpper(args[0]))
-			if !ok {
-				reason, ok = release.Lookup(release.Code(args[0]))
-			}
-			if ok {
-				return t.print(reasonReply{api.Meta{APIVersion: api.Version, Kind: "Reason"}, reason.ID(), reason.Code, reason.Summary, reason.Next, reason.Waits},
-					func(s ui.Style) string { return s.Reason(reason) })
-			}
-			e, err := t.client().Explain(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if err := t.print(e, func(s ui.Style) string { return s.Explain(e) }); err != nil {
-				return err
-			}
-			if e.Waits {
-				return exitError{code: exitBlocked}
-			}
-			return nil
-		},
-	}
-}
-
-type reasonReply struct {
-	api.Meta
-	ID      string       `json:"id"`
-	Code    release.Code `json:"code"`
-	Summary string       `json:"summary"`
-	Next    string       `json:"next"`
-	Waits   bool         `json:"waits"`
-}
-
 func (t *tool) history() *cobra.Command {
 	var n int
 	c := &cobra.Command{
@@ -243,6 +93,7 @@ func (t *tool) history() *cobra.Command {
 		Short:   "Deployments with their outcome, newest first",
 		Example: "  tealctl history shop -n 5",
 		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: named(reads(fromAgent)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			h, err := t.client().History(cmd.Context(), arg(args), n)
 			if err != nil {
@@ -262,6 +113,7 @@ func (t *tool) plan() *cobra.Command {
 		Short:   "What would be done for the release that Git wants",
 		Example: "  tealctl plan shop\n  tealctl plan shop --exit-code   # 5 when something would change",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: named(reads(fromAgent, exitDifferent)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := t.client().Plan(cmd.Context(), args[0])
 			if err != nil {
@@ -288,12 +140,17 @@ func (t *tool) logs() *cobra.Command {
 		Short:   "Container logs of a colour",
 		Example: "  tealctl logs shop backend -f\n  tealctl logs shop --colour green --tail 50",
 		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: t.completeApps,
+		Annotations: reads(fromAgent),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.App, q.Colour = args[0], release.Colour(colour)
 			if len(args) > 1 {
 				q.Service = args[1]
 			}
-			return t.client().Logs(cmd.Context(), q, t.out)
+			if t.draws() {
+				return t.client().Logs(cmd.Context(), q, t.out)
+			}
+			lines := &logLines{t: t, app: q.App}
+			return errors.Join(t.client().Logs(cmd.Context(), q, lines), lines.flush())
 		},
 	}
 	c.Flags().StringVar(&colour, "colour", "", "blue or green (default: the live one)")
@@ -310,15 +167,9 @@ func (t *tool) events() *cobra.Command {
 		Short:   "The agent's journal, record by record",
 		Example: "  tealctl events shop -w\n  tealctl events --since 120 -o json",
 		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: reads(fromAgent),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			style := t.style()
-			return t.client().Events(cmd.Context(), arg(args), since, follow, func(e api.Event) error {
-				if t.format == "json" {
-					return json.NewEncoder(t.out).Encode(e)
-				}
-				e.Data = nil
-				return t.print(e, func(ui.Style) string { return style.Event(e, time.Now()) })
-			})
+			return t.journal(cmd.Context(), arg(args), since, follow)
 		},
 	}
 	c.Flags().BoolVarP(&follow, "watch", "w", false, "go on as records are written")
@@ -328,7 +179,7 @@ func (t *tool) events() *cobra.Command {
 
 func (t *tool) version() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Versions of tealctl and the agent", Args: cobra.NoArgs,
+		Use: "version", Short: "Versions of tealctl and the agent", Args: cobra.NoArgs, Annotations: reads([]int{exitOK, exitUsage}),
 		Example: "  tealctl version -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			reply := struct {
@@ -351,23 +202,4 @@ func (t *tool) version() *cobra.Command {
 			})
 		},
 	}
-}
-
-// completeApps completes app names within 300 ms, silently nothing when the agent is
-// slow or absent.
-func (t *tool) completeApps(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
-	defer cancel()
-	st, err := t.client().Status(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, a := range st.Apps {
-		names = append(names, a.App+"\t"+a.State)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -10,12 +10,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tealops/teal/internal/api"
-	"github.com/tealops/teal/internal/release"
 )
 
 // version is set by the linker.
@@ -30,18 +30,19 @@ func main() {
 
 // run is tealctl with everything it touches as arguments. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &tool{stdin: stdin, out: stdout, err: stderr}
+	t := &tool{args: args, stdin: stdin, out: stdout, err: stderr}
 	root := t.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	return t.exit(ctx, err)
+	cmd, err := root.ExecuteContextC(ctx)
+	return t.exit(ctx, cmd, err)
 }
 
 // tool is one run of tealctl.
 type tool struct {
+	args     []string
 	stdin    io.Reader
 	out, err io.Writer
 
@@ -65,23 +66,11 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	f := root.PersistentFlags()
 	f.StringVar(&t.socket, "socket", orEnv("TEAL_SOCKET", "/run/teal/agent.sock"), "the agent's control socket (TEAL_SOCKET)")
-	f.StringVarP(&t.format, "output", "o", "table", "output: table, json or yaml")
+	f.StringVarP(&t.format, "output", "o", "table", "output: table, wide, json, yaml or name")
 	f.StringVar(&t.colour, "color", "auto", "colour: auto, always or never (NO_COLOR, FORCE_COLOR)")
 	f.BoolVar(&t.ascii, "ascii", false, "no symbols outside ASCII")
 	f.BoolVar(&t.noHeader, "no-header", false, "tables without their header")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch t.format {
-		case "table", "json", "yaml":
-		default:
-			return usage(fmt.Errorf("unknown output %q: use table, json or yaml", t.format))
-		}
-		switch t.colour {
-		case "auto", "always", "never":
-		default:
-			return usage(fmt.Errorf("unknown colour mode %q: use auto, always or never", t.colour))
-		}
-		return nil
-	}
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return t.checkOutput(c) }
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "release", Title: "Release:"}, &cobra.Group{ID: "steer", Title: "Steer (group teal-operators):"})
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
@@ -92,8 +81,61 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 	add("look", t.status(), t.explain(), t.history(), t.plan(), t.logs(), t.events())
 	add("release", t.lint(), t.prepare(), t.approve(), t.reject(), t.verify(), t.attest(), t.trust())
 	add("steer", t.rollback(), t.resume(), t.retry(), t.freeze(), t.unfreeze(), t.sync())
-	root.AddCommand(t.version(), t.state(), exitCodes())
+	root.AddCommand(t.version(), t.state(), t.exitCodes())
+	strict(root)
 	return root
+}
+
+// strict makes every command refuse with usage what it does not understand, and list its
+// exit codes in its help.
+func strict(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usage(err)
+			}
+			return nil
+		}
+	}
+	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+			c.SuggestionsMinimumDistance = 2
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				text += "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usage(errors.New(text))
+		}
+	}
+	if text := endingsText(c); text != "" {
+		c.SetUsageTemplate(c.UsageTemplate() + text)
+	}
+}
+
+// checkOutput refuses an output that a command does not have, before anything is done.
+func (t *tool) checkOutput(c *cobra.Command) error {
+	switch t.format {
+	case "table", "wide", "json", "yaml":
+	case "name":
+		if c.Annotations[namesKey] == "" && c.Annotations[doesKey] != "" {
+			return usage(fmt.Errorf("%s has no names to print; use -o table, json or yaml", c.CommandPath()))
+		}
+	default:
+		return usage(fmt.Errorf("unknown output %q: use table, wide, json, yaml or name", t.format))
+	}
+	switch t.colour {
+	case "auto", "always", "never":
+	default:
+		return usage(fmt.Errorf("unknown colour mode %q: use auto, always or never", t.colour))
+	}
+	return nil
 }
 
 func orEnv(name, other string) string {
@@ -104,41 +146,3 @@ func orEnv(name, other string) string {
 }
 
 func (t *tool) client() *api.Client { return api.NewClient(t.socket) }
-
-// exit prints the error, if any, and picks the exit code.
-func (t *tool) exit(ctx context.Context, err error) int {
-	if err == nil {
-		return exitOK
-	}
-	var code exitError
-	if errors.As(err, &code) {
-		if code.err != nil {
-			fmt.Fprintln(t.err, "tealctl: "+code.err.Error())
-		}
-		return code.code
-	}
-	if ctx.Err() != nil {
-		fmt.Fprintln(t.err, "tealctl: interrupted; what the agent does goes on")
-		return exitInterrupted
-	}
-	fmt.Fprintln(t.err, "tealctl: "+err.Error())
-	var f *api.Failure
-	switch {
-	case errors.As(err, &f):
-		if f.Next != "" {
-			fmt.Fprintln(t.err, "  next: "+f.Next)
-		}
-		switch f.Code {
-		case release.NotAuthorised:
-			return exitNotAuthorised
-		case release.BadRequest, release.UnknownApp, release.NoSuchRelease:
-			return exitUsage
-		}
-		return exitFailed
-	case errors.Is(err, api.ErrUnreachable):
-		return exitUnreachable
-	case errors.Is(err, context.DeadlineExceeded):
-		return exitTimeout
-	}
-	return exitFailed
-}

@@ -16,7 +16,7 @@ sign by hand or with keys that are elsewhere. approve does the same by itself wh
 file is not there yet. A valid one is never rewritten.`,
 		Example: `  tealctl prepare shop --env production --push
   tealctl prepare shop --emergency --incident INC-2041 --reason "checkout is down for all" --waive approvals --yes`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), Annotations: dangers(fromPush),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := s.wish.check(c); err != nil {
 				return err

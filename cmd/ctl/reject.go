@@ -24,7 +24,7 @@ removed. The statement is written first if nobody has. The same by hand:
 
 The reason goes into the commit's message.`,
 		Example: `  tealctl reject shop --env production --reason "the migration locks orders" --push`,
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1), Annotations: dangers(fromPush),
 		RunE: func(c *cobra.Command, args []string) error {
 			if reason = strings.TrimSpace(reason); reason == "" {
 				return usage(errors.New("a veto needs --reason: it is what the others read in the history"))

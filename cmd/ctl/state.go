@@ -18,13 +18,13 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
+// isRoot is a variable so that its absence can be tested by root.
+var isRoot = func() bool { return os.Getuid() == 0 }
+
 // initState writes the identity of a host, or raises the floors of one that is there.
-func initState(out io.Writer, dir string, floors map[string]int64, newFleet bool) error {
-	if os.Getuid() != 0 {
+func initState(out io.Writer, dir string, floors map[string]int64, newFleet, dry bool) error {
+	if !isRoot() {
 		return exitError{exitNotAuthorised, errors.New("state init is for root: it decides what may start on this host")}
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
 	}
 	id, err := hostcare.LoadIdentity(dir)
 	switch {
@@ -41,9 +41,16 @@ func initState(out io.Writer, dir string, floors map[string]int64, newFleet bool
 	for app, floor := range floors {
 		id.Floors[app] = max(id.Floors[app], floor)
 	}
+	if dry {
+		fmt.Fprintf(out, "would write the identity of instance %s into %s\n", id.Instance, dir)
+		return nil
+	}
 	data, err := id.Encode()
 	if err != nil {
 		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
 	}
 	if err := journal.WriteFile(hostcare.IdentityPath(dir), data, 0o600); err != nil {
 		return fmt.Errorf("write the identity: %w", err)
@@ -79,7 +86,7 @@ func (t *tool) state() *cobra.Command {
 	c := &cobra.Command{Use: "state", Short: "The agent's identity and marks on this host (root, offline)"}
 	var dir string
 	var sequences []string
-	var newFleet bool
+	var newFleet, dry bool
 	initialise := &cobra.Command{
 		Use:   "init",
 		Short: "Give a new host its identity, or set floors after its state was lost",
@@ -89,7 +96,7 @@ When the state was lost although containers of this agent still run, name the fl
 each app: the highest sequence that was ever accepted here. Nothing at or below it can
 start again, except what is live.`,
 		Example: "  tealctl state init\n  tealctl state init --sequence shop=41",
-		Args:    cobra.NoArgs,
+		Args:    cobra.NoArgs, Annotations: writes(fromFiles, exitNotAuthorised),
 		RunE: func(*cobra.Command, []string) error {
 			floors := map[string]int64{}
 			for _, s := range sequences {
@@ -100,12 +107,13 @@ start again, except what is live.`,
 				}
 				floors[app] = v
 			}
-			return initState(t.err, dir, floors, newFleet)
+			return initState(t.err, dir, floors, newFleet, dry)
 		},
 	}
 	initialise.Flags().StringVar(&dir, "state", "/var/lib/teal", "the agent's state directory")
 	initialise.Flags().StringArrayVar(&sequences, "sequence", nil, "APP=N: nothing of the app at or below N may start (repeatable)")
 	initialise.Flags().BoolVar(&newFleet, "new-fleet", false, "begin without the quarantines and freezes of a lost fleet.json")
+	initialise.Flags().BoolVar(&dry, "dry-run", false, "say what would be written, write nothing")
 	c.AddCommand(initialise)
 	return c
 }

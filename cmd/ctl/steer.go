@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,27 +11,63 @@ import (
 	"github.com/tealops/teal/internal/ui"
 )
 
-// order is a verb that changes something. It shows what it would do and asks, unless
-// --yes; without a terminal and without --yes it says the line to run.
+// order is a verb that changes something at the agent. A dangerous one shows what it would
+// do and asks, unless --yes; without a terminal and without --yes it says the line to run.
 type order struct {
 	verb     string
 	cmd      api.Command
 	yes      bool
 	wait     bool
 	timeout  time.Duration
-	question string
+	question string // empty: it is not asked
+}
+
+// flags adds those that orders share.
+func (o *order) flags(c *cobra.Command, reason string) {
+	f := c.Flags()
+	if reason != "" {
+		f.StringVar(&o.cmd.Reason, "reason", "", reason)
+	}
+	f.BoolVar(&o.cmd.DryRun, "dry-run", false, "say what would be done, do nothing")
+}
+
+func (o *order) waitFlags(c *cobra.Command) {
+	c.Flags().BoolVar(&o.wait, "wait", false, "wait until the order is carried out; the exit code says how it ended")
+	c.Flags().DurationVar(&o.timeout, "timeout", defaultWait, "longest wait of --wait")
+}
+
+// needsReason refuses an order that everybody who meets it later must be able to read.
+func (o *order) needsReason(who string) error {
+	if o.cmd.Reason == "" {
+		return usage(fmt.Errorf("%s needs --reason: %s", o.verb, who))
+	}
+	return nil
 }
 
 func (t *tool) give(c *cobra.Command, o order) error {
-	if o.cmd.DryRun {
-		done, err := t.client().Do(c.Context(), o.verb, o.cmd)
+	asks := o.question != "" && !o.yes && !o.cmd.DryRun
+	if asks && !t.canAsk() {
+		return t.needsYes()
+	}
+	if asks || o.cmd.DryRun {
+		trial := o.cmd
+		trial.DryRun = true
+		plan, err := t.client().Do(c.Context(), o.verb, trial)
 		if err != nil {
 			return err
 		}
-		return t.print(done, func(ui.Style) string { return done.Text + "\n" })
-	}
-	if o.question != "" && !o.yes {
+		if o.cmd.DryRun {
+			return t.print(plan, func(s ui.Style) string { return s.OrderPlan(plan) })
+		}
+		fmt.Fprint(t.err, t.style().OrderPlan(plan))
 		if err := t.ask(o.question); err != nil {
+			return err
+		}
+	}
+	var before api.Status
+	if o.wait {
+		var err error
+		if before, err = t.client().Status(c.Context()); err != nil {
 			return err
 		}
 	}
@@ -40,23 +75,11 @@ func (t *tool) give(c *cobra.Command, o order) error {
 	if err != nil {
 		return err
 	}
-	if err := t.print(done, func(s ui.Style) string { return s.Mark(ui.Good, done.Text) + "\n" }); err != nil {
+	if err := t.print(done, func(s ui.Style) string { return s.Done(done) }); err != nil {
 		return err
 	}
 	if o.wait {
-		return t.watch(c.Context(), o.cmd.App, o.timeout)
-	}
-	return nil
-}
-
-// ask puts a question to a person at a terminal.
-func (t *tool) ask(question string) error {
-	line, err := t.answer(question + " [y/N]")
-	if err != nil {
-		return err
-	}
-	if !strings.HasPrefix(strings.ToLower(line), "y") {
-		return exitError{exitFailed, errors.New("not confirmed; nothing was done")}
+		return t.waitFor(c.Context(), o, before)
 	}
 	return nil
 }
@@ -66,15 +89,17 @@ func (t *tool) rollback() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rollback APP",
 		Short: "Go back to an older, proven release and hold the app there",
-		Long: `Go back to an older, proven release. It needs no Git, no registry and no quorum.
-The app is then held: a newer release, a git revert or tealctl resume lifts that.`,
+		Long: `Go back to an older, proven release. It needs no Git, no registry and no quorum. It shows
+what it would do and asks. The app is then held: a newer release, a git revert or tealctl
+resume lifts that.`,
 		Example: `  tealctl rollback shop --reason "checkout errors"
   tealctl rollback shop --to v1.2.2 --reason "checkout errors" --yes --wait`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: dangers(fromAgent, exitUnhealthy, exitTimeout),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.cmd.App = args[0]
-			if o.cmd.Reason == "" {
-				return usage(errors.New("a rollback needs --reason: it is written to the journal"))
+			if err := o.needsReason("it is written to the journal"); err != nil {
+				return err
 			}
 			to := o.cmd.To
 			if to == "" {
@@ -84,13 +109,10 @@ The app is then held: a newer release, a git revert or tealctl resume lifts that
 			return t.give(c, o)
 		},
 	}
-	f := c.Flags()
-	f.StringVar(&o.cmd.To, "to", "", "version or digest (default: the last proven release before the live one)")
-	f.StringVar(&o.cmd.Reason, "reason", "", "why, for the journal (required)")
-	f.BoolVar(&o.cmd.DryRun, "dry-run", false, "say what would be done, do nothing")
-	f.BoolVar(&o.yes, "yes", false, "do not ask")
-	f.BoolVar(&o.wait, "wait", false, "wait until it is done")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest wait of --wait")
+	c.Flags().StringVar(&o.cmd.To, "to", "", "version or digest (default: the last proven release before the live one)")
+	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	o.flags(c, "why, for the journal (required)")
+	o.waitFlags(c)
 	return c
 }
 
@@ -99,17 +121,16 @@ func (t *tool) simple(verb, short, long string) *cobra.Command {
 	o := order{verb: verb}
 	c := &cobra.Command{
 		Use: verb + " APP", Short: short, Long: long,
-		Example: fmt.Sprintf("  tealctl %s shop --reason \"corrected the database\"", verb),
+		Example: fmt.Sprintf("  tealctl %[1]s shop --reason \"corrected the database\"\n  tealctl %[1]s shop --wait --timeout 15m", verb),
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: writes(fromAgent, exitUnhealthy, exitBlocked, exitTimeout),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.cmd.App = args[0]
 			return t.give(c, o)
 		},
 	}
-	c.Flags().StringVar(&o.cmd.Reason, "reason", "", "why, for the journal")
-	c.Flags().BoolVar(&o.cmd.DryRun, "dry-run", false, "say what would be done, do nothing")
-	c.Flags().BoolVar(&o.wait, "wait", false, "wait until the app settles")
-	c.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest wait of --wait")
+	o.flags(c, "why, for the journal")
+	o.waitFlags(c)
 	return c
 }
 
@@ -127,14 +148,16 @@ func (t *tool) freeze() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "freeze [APP]",
 		Short: "Nothing goes forward: the whole environment, or one app",
-		Long:  "Nothing goes forward until unfreeze or --until. What has switched finishes its watch; going back is always allowed.",
+		Long: `Nothing goes forward until unfreeze or --until. What has switched finishes its watch; going
+back is always allowed. It shows what it holds up and asks.`,
 		Example: `  tealctl freeze --until 2026-12-24T08:00:00Z --reason "sale weekend"
-  tealctl freeze shop --until 4h --reason "database move"`,
+  tealctl freeze shop --until 4h --reason "database move" --yes`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: dangers(fromAgent),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.cmd.App = arg(args)
-			if o.cmd.Reason == "" {
-				return usage(errors.New("a freeze needs --reason: everybody who waits reads it"))
+			if err := o.needsReason("everybody who waits reads it"); err != nil {
+				return err
 			}
 			if until != "" {
 				at, err := time.Parse(time.RFC3339, until)
@@ -146,41 +169,55 @@ func (t *tool) freeze() *cobra.Command {
 				}
 				o.cmd.Until = at.UTC()
 			}
+			o.question = "Freeze the whole environment?"
+			if o.cmd.App != "" {
+				o.question = fmt.Sprintf("Freeze %s?", o.cmd.App)
+			}
 			return t.give(c, o)
 		},
 	}
 	c.Flags().StringVar(&until, "until", "", "a time (RFC 3339) or a duration (default: until unfreeze)")
-	c.Flags().StringVar(&o.cmd.Reason, "reason", "", "why (required)")
-	c.Flags().BoolVar(&o.cmd.DryRun, "dry-run", false, "say what would be done, do nothing")
+	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	o.flags(c, "why (required)")
 	return c
 }
 
 func (t *tool) unfreeze() *cobra.Command {
 	o := order{verb: "unfreeze"}
 	c := &cobra.Command{
-		Use: "unfreeze [APP]", Short: "Lift a freeze", Example: "  tealctl unfreeze --reason \"sale over\"",
-		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Use:     "unfreeze [APP]",
+		Short:   "Lift a freeze",
+		Example: "  tealctl unfreeze --reason \"sale over\"\n  tealctl unfreeze shop --reason \"database moved\"",
+		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: writes(fromAgent),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.cmd.App = arg(args)
+			if err := o.needsReason("it is written to the journal"); err != nil {
+				return err
+			}
 			return t.give(c, o)
 		},
 	}
-	c.Flags().StringVar(&o.cmd.Reason, "reason", "", "why, for the journal")
-	c.Flags().BoolVar(&o.cmd.DryRun, "dry-run", false, "say what would be done, do nothing")
+	o.flags(c, "why, for the journal (required)")
 	return c
 }
 
 func (t *tool) sync() *cobra.Command {
 	o := order{verb: "sync"}
 	c := &cobra.Command{
-		Use: "sync [APP]", Short: "Fetch the repository now", Example: "  tealctl sync --wait",
-		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Use:     "sync [APP]",
+		Short:   "Fetch the repository now",
+		Example: "  tealctl sync\n  tealctl sync shop --wait --timeout 15m",
+		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Annotations: writes(fromAgent, exitUnhealthy, exitBlocked, exitTimeout),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.cmd.App = arg(args)
 			return t.give(c, o)
 		},
 	}
-	c.Flags().BoolVar(&o.wait, "wait", false, "wait until every app (or APP) settles")
-	c.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "longest wait of --wait")
+	o.flags(c, "")
+	o.waitFlags(c)
 	return c
 }
+
+var errTimeout = errors.New("not settled in time; the deployment goes on")

@@ -16,9 +16,8 @@ import (
 )
 
 func (t *tool) trust() *cobra.Command {
-	c := &cobra.Command{Use: "trust", Short: "The trust policy: check it, show it, publish the next one", Args: cobra.NoArgs,
-		Example: "  tealctl trust lint /etc/teal/trust.yaml\n  tealctl trust show",
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() }}
+	c := &cobra.Command{Use: "trust", Short: "The trust policy: check it, show it, publish the next one",
+		Example: "  tealctl trust lint /etc/teal/trust.yaml\n  tealctl trust show"}
 	c.AddCommand(t.trustLint(), t.trustShow(), t.trustRotate(), t.exportAllowedSigners())
 	return c
 }
@@ -41,15 +40,17 @@ func (t *tool) trustLint() *cobra.Command {
 FILE is a policy of the chain (trust/policy.<N>.json), read for the host that the
 trust.yaml after --host describes: its minimums apply.`,
 		Example: "  tealctl trust lint /etc/teal/trust.yaml\n  tealctl trust lint next.json --host /etc/teal/trust.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1), Annotations: reads(fromFiles),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if host == "" {
 				p, err := readTrust(args[0])
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(t.out, "%s: good, policy %.12s of %s\n", args[0], p.Fingerprint(), p.Environment)
-				return nil
+				reply := policyLint{api.Meta{APIVersion: api.Version, Kind: "PolicyLint"}, args[0], p.Environment, p.Fingerprint(), p.Version, p.ExpiresAt}
+				return t.print(reply, func(ui.Style) string {
+					return fmt.Sprintf("%s: good, policy %.12s of %s\n", args[0], p.Fingerprint(), p.Environment)
+				})
 			}
 			floor, err := readTrust(host)
 			if err != nil {
@@ -63,12 +64,24 @@ trust.yaml after --host describes: its minimums apply.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(t.out, "%s: good, version %d, until %s\n", args[0], p.Version, p.ExpiresAt.Format(time.RFC3339))
-			return nil
+			reply := policyLint{api.Meta{APIVersion: api.Version, Kind: "PolicyLint"}, args[0], p.Environment, p.Fingerprint(), p.Version, p.ExpiresAt}
+			return t.print(reply, func(ui.Style) string {
+				return fmt.Sprintf("%s: good, version %d, until %s\n", args[0], p.Version, p.ExpiresAt.Format(time.RFC3339))
+			})
 		},
 	}
 	c.Flags().StringVar(&host, "host", "", "the trust.yaml of the host that the policy is for")
 	return c
+}
+
+// policyLint is a policy that reads well.
+type policyLint struct {
+	api.Meta
+	File        string    `json:"file"`
+	Environment string    `json:"environment"`
+	Fingerprint string    `json:"fingerprint"`
+	Version     int64     `json:"version,omitempty"` // of the chain; 0: inline
+	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
 }
 
 // trustReply is a policy for people and for jq.
@@ -106,7 +119,7 @@ func (t *tool) trustShow() *cobra.Command {
 		Short:   "Who may do what, with which keys, and until when",
 		Long:    "Show a trust.yaml: rules, waivers, and every key with its owner's roles and its state\ntoday. With policyRoot the policy is the newest of the chain in --repo.",
 		Example: "  tealctl trust show\n  tealctl trust show --policy trust.yaml --repo . -o json",
-		Args:    cobra.NoArgs,
+		Args:    cobra.NoArgs, Annotations: reads(fromFiles),
 		RunE: func(*cobra.Command, []string) error {
 			p, err := readTrust(file)
 			if err != nil {
@@ -196,12 +209,16 @@ func (t *tool) exportAllowedSigners() *cobra.Command {
 teal's namespaces and to its own time. Revoked keys are left out. The agent itself does
 not read that format.`,
 		Example: "  tealctl trust export-allowed-signers > allowed\n  ssh-keygen -Y verify -f allowed -I ann@example.com -n teal-approval-v1 -s ann.sig < approval.json",
-		Args:    cobra.NoArgs,
+		Args:    cobra.NoArgs, Annotations: reads(fromFiles),
 		RunE: func(*cobra.Command, []string) error {
 			p, err := readTrust(file)
 			if err != nil {
 				return err
 			}
+			signers := struct {
+				api.Meta
+				Lines []string `json:"lines"`
+			}{api.Meta{APIVersion: api.Version, Kind: "AllowedSigners"}, []string{}}
 			for _, k := range p.PersonKeys() {
 				if _, gone := p.RevokedKey(k); gone || k.SSH == nil {
 					continue
@@ -214,9 +231,15 @@ not read that format.`,
 				if !k.NotAfter.IsZero() {
 					options += fmt.Sprintf(",valid-before=%q", k.NotAfter.UTC().Format(form))
 				}
-				fmt.Fprintf(t.out, "%s %s %s\n", k.Person, options, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.SSH))))
+				signers.Lines = append(signers.Lines, fmt.Sprintf("%s %s %s", k.Person, options, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k.SSH)))))
 			}
-			return nil
+			return t.print(signers, func(ui.Style) string {
+				var b strings.Builder
+				for _, line := range signers.Lines {
+					b.WriteString(line + "\n")
+				}
+				return b.String()
+			})
 		},
 	}
 	c.Flags().StringVar(&file, "policy", defaultPolicy, "the trust policy")

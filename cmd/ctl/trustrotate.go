@@ -41,7 +41,7 @@ func advance(host *trust.Policy, tree fs.FS) (*trust.Policy, trust.ChainMark, er
 
 func (t *tool) trustRotate() *cobra.Command {
 	var host, repo, key, name string
-	var useAgent bool
+	var useAgent, dry bool
 	c := &cobra.Command{
 		Use:   "rotate FILE",
 		Short: "Publish the next policy of the chain, or sign one that is being published",
@@ -51,7 +51,7 @@ policy that hosts would accept. When the file is there already with the same byt
 the signature is added, so the members of the root run the same command one after the
 other. What is still missing is said.`,
 		Example: "  tealctl trust rotate next.json --policy trust.yaml --key ~/.ssh/id_ed25519",
-		Args:    cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1), Annotations: writes(fromFiles),
 		RunE: func(c *cobra.Command, args []string) error {
 			floor, err := readTrust(host)
 			if err != nil {
@@ -98,6 +98,10 @@ other. What is still missing is said.`,
 			if have, err := tree.ReadFile(file); err == nil && string(have) != string(body) {
 				return fmt.Errorf("%s is there with other content; sign that one, or remove it", file)
 			}
+			if dry {
+				fmt.Fprintf(t.err, "would write %s and %s/%s.sig\n", file, trust.PolicySignatures(next.Version), name)
+				return nil
+			}
 			message := fmt.Sprintf("trust policy, version %d", next.Version)
 			if err := t.write(tree, deposit{dir: path.Dir(file), files: map[string][]byte{path.Base(file): body}, message: message}); err != nil {
 				return err
@@ -121,6 +125,7 @@ other. What is still missing is said.`,
 	f.StringVar(&repo, "repo", ".", "a clone of the repository")
 	f.StringVar(&key, "key", "", "SSH private key file, or the .pub file of a key that ssh-agent holds")
 	f.BoolVar(&useAgent, "agent", false, "sign with a key of ssh-agent")
+	f.BoolVar(&dry, "dry-run", false, "say what would be written, write nothing")
 	f.StringVar(&name, "name", "", "name of the signature file (default: from the key's fingerprint)")
 	return c
 }

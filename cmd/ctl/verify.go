@@ -40,7 +40,7 @@ it accepted last, the scans it has seen, its platform) is not judged. --at judge
 Exit code 0: accepted; 4: evidence is wrong; 6: only something is missing.`,
 		Example: `  tealctl verify shop --env production --policy /etc/teal/trust.yaml
   tealctl verify shop --rev 1f0c2a9e… --at 2026-11-23T14:00:00Z -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1), Annotations: named(reads(fromFiles, exitNotAuthorised, exitBlocked)),
 		RunE: func(c *cobra.Command, args []string) error {
 			now := time.Now().UTC()
 			if at != "" {

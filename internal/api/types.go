@@ -105,6 +105,8 @@ type Deployment struct {
 	Failed     int           `json:"failedSamples,omitempty"`
 	SwitchedAt time.Time     `json:"switchedAt,omitzero"`
 	BakeEnds   time.Time     `json:"bakeEnds,omitzero"`
+	// Gates are those of the release that is being deployed, in their order.
+	Gates []trust.Gate `json:"gates,omitempty"`
 }
 
 // Wait is what the app waits for.
@@ -206,10 +208,12 @@ type Command struct {
 // Done answers a Command.
 type Done struct {
 	Meta
-	Actor  string `json:"actor"`
-	Text   string `json:"text"`
-	Index  uint64 `json:"index,omitempty"`
-	Commit string `json:"commit,omitempty"`
+	Actor string `json:"actor"`
+	Text  string `json:"text"`
+	// Plan says what a dry run would do, one fact a line.
+	Plan   []string `json:"plan,omitempty"`
+	Index  uint64   `json:"index,omitempty"`
+	Commit string   `json:"commit,omitempty"`
 }
 
 // Failure is every error reply.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/api"
-	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/trust"
 )
@@ -14,47 +13,73 @@ import (
 // Explain draws `tealctl explain APP`: ordered gates, the first that does not pass,
 // the next action.
 func (s Style) Explain(e api.Explanation) string {
+	e = clean(s, e)
 	var b strings.Builder
-	b.WriteString(e.Summary + "\n")
+	b.WriteString(s.paragraph(e.Summary, "  ") + "\n")
 	if e.Detail != "" {
 		for line := range strings.Lines(e.Detail) {
-			b.WriteString("  " + strings.TrimRight(line, "\n") + "\n")
+			b.WriteString(s.indented(line) + "\n")
 		}
 	}
-	b.WriteString(s.Gates(e.Gates, e.Reasons, e.Notes))
+	b.WriteString(s.gates(e.Gates, e.Reasons, e.Notes))
 	if e.Next != "" {
-		b.WriteString("Next: " + e.Next)
+		next := "Next: " + e.Next
 		if e.ID != "" {
-			b.WriteString("  (" + e.ID + ")")
+			next += "  (" + e.ID + ")"
 		}
-		b.WriteString("\n")
+		b.WriteString(s.paragraph(next, "      ") + "\n")
 	}
-	return b.String()
+	return s.out(b.String())
+}
+
+// indented is a line of a detail, wrapped on a terminal.
+func (s Style) indented(line string) string {
+	line = strings.TrimRight(line, "\n ")
+	if s.Width > 0 && width(line)+2 > s.Width {
+		return "  " + strings.Join(wrap(line, s.Width-2), "\n  ")
+	}
+	return "  " + line
 }
 
 // Gates draws the gates of a verdict with the reasons and observations.
 func (s Style) Gates(gates []trust.Gate, reasons, notes []trust.Finding) string {
+	return s.out(s.gates(clean(s, gates), clean(s, reasons), clean(s, notes)))
+}
+
+func (s Style) gates(gates []trust.Gate, reasons, notes []trust.Finding) string {
 	var b strings.Builder
 	if len(gates) > 0 {
 		b.WriteString("\n")
 		var rows [][]string
 		for i, g := range gates {
-			rows = append(rows, []string{fmt.Sprintf("  %d %s", i+1, s.gate(g)), g.Detail, strings.Join(g.Who, ", ")})
+			detail := g.Detail
+			if len(g.Who) > 0 {
+				detail = strings.TrimPrefix(detail+" ("+strings.Join(g.Who, ", ")+")", " ")
+			}
+			rows = append(rows, []string{fmt.Sprintf(" %2d %s", i+1, s.gate(g)), orDash(detail)})
 		}
 		plain := s
 		plain.Header = false
 		b.WriteString(plain.Table(nil, rows))
 	}
 	for _, f := range reasons {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(Bad, string(f.Code)), f.Detail)
+		b.WriteString(s.finding(Bad, f))
 	}
 	for _, f := range notes {
-		fmt.Fprintf(&b, "  %s %s\n", s.Mark(Note, string(f.Code)), f.Detail)
+		b.WriteString(s.finding(Note, f))
 	}
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func (s Style) finding(t Tone, f trust.Finding) string {
+	text := s.Mark(t, string(f.Code)) + " " + strings.ReplaceAll(f.Detail, "\n", "; ")
+	if s.Width > 0 && width(text)+2 > s.Width && !s.Colour {
+		return "  " + strings.Join(wrap(text, s.Width-4), "\n    ") + "\n"
+	}
+	return "  " + text + "\n"
 }
 
 func (s Style) gate(g trust.Gate) string {
@@ -69,13 +94,9 @@ func (s Style) gate(g trust.Gate) string {
 	return "- " + g.Name
 }
 
-// Reason draws one entry of the table of reasons (`tealctl explain TEAL-3001`).
-func (s Style) Reason(r release.Reason) string {
-	return fmt.Sprintf("%s  %s\n\n  %s\n\nNext: %s\n", r.ID(), r.Code, r.Summary, r.Next)
-}
-
 // History draws `tealctl history`.
 func (s Style) History(h api.History, now time.Time) string {
+	h = clean(s, h)
 	var rows [][]string
 	for _, e := range h.Entries {
 		took, why := "-", string(e.Why)
@@ -83,18 +104,29 @@ func (s Style) History(h api.History, now time.Time) string {
 			took = Short(e.Ended.Sub(e.Began))
 		}
 		if e.Detail != "" {
-			why = strings.TrimPrefix(why+": "+clip(e.Detail, 90), ": ")
+			why = strings.TrimPrefix(why+": "+s.firstLine(e.Detail), ": ")
 		}
 		if why == "" {
 			why = "-"
 		}
-		rows = append(rows, []string{e.App, e.ID, label(&rollout.Set{Version: e.Version, ID: release.SetID{Target: release.Target{Digest: e.Digest}}}),
-			s.Mark(resultTone(e.Result), string(e.Result)), s.Ago(e.Began, now), took, orDash(e.Actor), why})
+		version := e.Version
+		if version == "" {
+			version = e.Digest.Short()
+		}
+		row := []string{e.App, e.ID, orDash(version), s.Mark(resultTone(e.Result), string(e.Result)), s.Ago(e.Began, now), took, orDash(e.Actor)}
+		if s.Wide {
+			row = append(row, orDash(string(e.Kind)), orDash(e.Digest.Short()), fmt.Sprint(e.Sequence), s.Ago(e.SwitchedAt, now), s.Ago(e.FlippedAt, now))
+		}
+		rows = append(rows, append(row, why))
 	}
 	if len(rows) == 0 {
 		return "nothing was deployed here yet\n"
 	}
-	return s.Table([]string{"APP", "DEPLOYMENT", "VERSION", "RESULT", "BEGAN", "TOOK", "BY", "DETAIL"}, rows)
+	header := []string{"APP", "DEPLOYMENT", "VERSION", "RESULT", "BEGAN", "TOOK", "BY"}
+	if s.Wide {
+		header = append(header, "KIND", "RELEASE", "SEQUENCE", "SWITCHED", "FLIPPED")
+	}
+	return s.out(s.Table(append(header, "DETAIL"), rows))
 }
 
 func resultTone(p rollout.Phase) Tone {
@@ -122,12 +154,13 @@ func orDash(text string) string {
 
 // Plan draws `tealctl plan`.
 func (s Style) Plan(p api.Plan) string {
+	p = clean(s, p)
 	var b strings.Builder
 	if !p.Different {
 		fmt.Fprintf(&b, "%s  %s is what runs; nothing to do\n", p.App, orDash(p.From))
 		return b.String()
 	}
-	fmt.Fprintf(&b, "%s   %s → %s   (release %s)\n", p.App, orDash(p.From), p.To, p.Digest)
+	b.WriteString(s.paragraph(fmt.Sprintf("%s   %s → %s   (release %s)", p.App, orDash(p.From), p.To, p.Digest), "  ") + "\n")
 	var rows [][]string
 	for _, c := range p.Changes {
 		change := c.From + " → " + c.To
@@ -143,22 +176,36 @@ func (s Style) Plan(p api.Plan) string {
 	plain.Header = false
 	b.WriteString(plain.Table(nil, rows))
 	for i, step := range p.Steps {
-		fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
+		b.WriteString(s.indented(fmt.Sprintf("%d. %s", i+1, step)) + "\n")
 	}
 	if p.Rollback != "" {
-		b.WriteString("  rollback: " + p.Rollback + "\n")
+		b.WriteString(s.indented("rollback: "+p.Rollback) + "\n")
 	}
 	if p.Blocked != nil {
-		fmt.Fprintf(&b, "would wait: %s %s\n", p.Blocked.Why, p.Blocked.Detail)
+		b.WriteString(s.indented(fmt.Sprintf("%s  %s", s.Mark(Waiting, "would wait: "+string(p.Blocked.Why)), s.firstLine(p.Blocked.Detail))) + "\n")
 	}
-	text := b.String()
-	if s.ASCII {
-		text = strings.ReplaceAll(text, "→", "->")
-	}
-	return text
+	return s.out(b.String())
 }
 
 // Event draws one journal record.
-func (s Style) Event(e api.Event, now time.Time) string {
+func (s Style) Event(e api.Event) string {
+	e.Data = nil
+	e = clean(s, e)
 	return fmt.Sprintf("%s  %-6d %-10s %-8s %s\n", e.Time.UTC().Format("2006-01-02T15:04:05.000Z"), e.Seq, orDash(e.App), e.Kind, e.Text)
+}
+
+// OrderPlan draws what a dangerous verb would do.
+func (s Style) OrderPlan(d api.Done) string {
+	d = clean(s, d)
+	var b strings.Builder
+	b.WriteString(s.paragraph(d.Text, "  ") + "\n")
+	for _, line := range d.Plan {
+		b.WriteString(s.indented(line) + "\n")
+	}
+	return s.out(b.String())
+}
+
+// Done draws the answer to an operator's verb.
+func (s Style) Done(d api.Done) string {
+	return s.out(s.Mark(Good, clean(s, d).Text) + "\n")
 }

@@ -2,6 +2,8 @@ package ui
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,16 +14,21 @@ import (
 
 // Status draws `tealctl status`.
 func (s Style) Status(st api.Status, only string) string {
+	return s.out(s.status(clean(s, st), only))
+}
+
+func (s Style) status(st api.Status, only string) string {
 	var b strings.Builder
 	if s.Header {
-		b.WriteString(s.headline(st) + "\n")
+		b.WriteString(s.paragraph(s.headline(st), "") + "\n")
 		for _, note := range s.troubles(st) {
-			b.WriteString(note + "\n")
+			b.WriteString(s.paragraph(note, "  ") + "\n")
 		}
 		b.WriteString("\n")
 	}
 	var rows [][]string
 	var why []string
+	counts := map[string]int{}
 	for _, a := range st.Apps {
 		if only != "" && a.App != only {
 			continue
@@ -29,6 +36,7 @@ func (s Style) Status(st api.Status, only string) string {
 		rows = append(rows, s.appRow(a, st.Now))
 		if !a.Healthy && a.Wait.Why != "" && a.Wait.Why != release.Converged {
 			why = append(why, a.App)
+			counts[a.State]++
 		}
 	}
 	if len(rows) == 0 {
@@ -37,14 +45,30 @@ func (s Style) Status(st api.Status, only string) string {
 	}
 	for _, a := range st.Apps {
 		if a.Debt != nil && (only == "" || a.App == only) {
-			b.WriteString(s.Mark(Note, s.debt(a, st.Now)) + "\n")
+			b.WriteString(s.paragraph(s.Mark(Note, s.debt(a, st.Now)), "  ") + "\n")
 		}
 	}
-	b.WriteString(s.Table([]string{"APP", "STATE", "VERSION", "DESIRED", "COLOUR", "SINCE", "WHY"}, rows))
+	header := []string{"APP", "STATE", "VERSION", "DESIRED", "COLOUR", "SINCE"}
+	if s.Wide {
+		header = append(header, "RELEASE", "SEQUENCE", "PROVEN", "DEPLOYMENT", "GENERATION")
+	}
+	b.WriteString(s.Table(append(header, "WHY"), rows))
 	if s.Human && len(why) > 0 {
-		b.WriteString("\nWhy?  tealctl explain " + why[0] + "\n")
+		var parts []string
+		for _, state := range slices.Sorted(maps.Keys(counts)) {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[state], state))
+		}
+		b.WriteString("\n" + strings.Join(parts, ", ") + ".   Why?  tealctl explain " + why[0] + "\n")
 	}
 	return b.String()
+}
+
+// paragraph is one line of text, wrapped on a terminal with what follows indented.
+func (s Style) paragraph(text, lead string) string {
+	if s.Width == 0 || width(text) <= s.Width || strings.Contains(text, "\x1b") {
+		return text
+	}
+	return strings.Join(wrap(text, s.Width-len(lead)), "\n"+lead)
 }
 
 func (s Style) headline(st api.Status) string {
@@ -74,11 +98,7 @@ func (s Style) headline(st api.Status) string {
 			frozen += ": " + f.Reason
 		}
 	}
-	sep := " · "
-	if s.ASCII {
-		sep = " | "
-	}
-	return strings.Join(append(parts, frozen), sep)
+	return strings.Join(append(parts, frozen), " · ")
 }
 
 // debt says that an emergency approval still waits for a normal one.
@@ -99,7 +119,7 @@ func (s Style) debt(a api.AppStatus, now time.Time) string {
 func (s Style) troubles(st api.Status) []string {
 	var out []string
 	add := func(code release.Code, detail string) {
-		line := s.Mark(Note, string(code)+": "+detail)
+		line := s.Mark(Note, string(code)+": "+strings.ReplaceAll(detail, "\n", "; "))
 		if r, ok := release.Lookup(code); ok {
 			line += "  " + r.Next + " (" + r.ID() + ")"
 		}
@@ -134,42 +154,65 @@ func (s Style) appRow(a api.AppStatus, now time.Time) []string {
 	}
 	if d := a.Deploy; d != nil && !d.SwitchedAt.IsZero() && d.From != nil && d.From.ID != d.To.ID {
 		version = label(d.From) + " → " + label(&d.To)
-		if s.ASCII {
-			version = label(d.From) + " -> " + label(&d.To)
-		}
 	}
 	desired := "-"
 	if a.Desired != nil {
 		desired = label(a.Desired)
 	}
-	return []string{a.App, s.Mark(StateTone(a), a.State), version, desired, colour, s.Ago(a.Since, now), whyText(a)}
+	row := []string{a.App, s.Mark(StateTone(a), a.State), version, desired, colour, s.Ago(a.Since, now)}
+	if s.Wide {
+		row = append(row, s.wideRow(a)...)
+	}
+	return append(row, s.whyText(a))
+}
+
+// wideRow are the further columns of -o wide.
+func (s Style) wideRow(a api.AppStatus) []string {
+	digest, sequence, proven, deployment, generation := "-", "-", "-", "-", "-"
+	if a.Live != nil {
+		digest, sequence = a.Live.ID.Digest.Short(), fmt.Sprint(a.Live.Sequence)
+	}
+	if a.Proven != nil {
+		proven = label(a.Proven)
+	}
+	if a.Deploy != nil {
+		deployment = a.Deploy.ID
+	} else if a.Last != nil {
+		deployment = a.Last.ID
+	}
+	if a.Proxy.Known {
+		generation = fmt.Sprint(a.Proxy.Generation)
+	}
+	return []string{orDash(digest), sequence, proven, orDash(deployment), generation}
 }
 
 func label(set *rollout.Set) string {
+	if set == nil {
+		return "nothing"
+	}
 	if set.Version != "" {
 		return set.Version
 	}
-	return set.ID.Digest.Short()
+	return orDash(set.ID.Digest.Short())
 }
 
-func whyText(a api.AppStatus) string {
+func (s Style) whyText(a api.AppStatus) string {
 	switch {
-	case a.Wait.Why == release.Converged:
+	case a.Wait.Why == release.Converged || a.Wait.Why == "":
 		return "-"
 	case a.Wait.Detail != "":
-		return string(a.Wait.Why) + ": " + clip(a.Wait.Detail, 100)
+		return string(a.Wait.Why) + ": " + s.firstLine(a.Wait.Detail)
 	}
 	return string(a.Wait.Why)
 }
 
-// clip keeps one line of at most n characters.
-func clip(text string, n int) string {
-	text, _, _ = strings.Cut(text, "\n")
-	r := []rune(text)
-	if len(r) > n {
-		return string(r[:n-1]) + "…"
+// firstLine is the first line of a detail for people, and all of it on one line for pipes.
+func (s Style) firstLine(detail string) string {
+	if s.Human {
+		detail, _, _ = strings.Cut(detail, "\n")
+		return fit(detail, 160)
 	}
-	return text
+	return strings.ReplaceAll(detail, "\n", "; ")
 }
 
 // StateTone is the tone of an app's state.
@@ -199,6 +242,7 @@ func StateTone(a api.AppStatus) Tone {
 
 // Transition is one line for pipes and CI: what changed, key=value.
 func (s Style) Transition(a api.AppStatus, now time.Time) string {
+	a = clean(s, a)
 	line := fmt.Sprintf("%s %s %s", now.UTC().Format(time.RFC3339), a.App, a.State)
 	if d := a.Deploy; d != nil {
 		line += fmt.Sprintf(" deployment=%s version=%s colour=%s", d.ID, label(&d.To), d.To.ID.Colour)
@@ -209,66 +253,4 @@ func (s Style) Transition(a api.AppStatus, now time.Time) string {
 		line += " why=" + string(a.Wait.Why)
 	}
 	return line
-}
-
-// Watch draws one app's deployment as a tree for `status APP -w`.
-func (s Style) Watch(st api.Status, only string) string {
-	var b strings.Builder
-	b.WriteString(s.Status(st, only))
-	for _, a := range st.Apps {
-		d := a.Deploy
-		if d == nil || only != "" && a.App != only {
-			continue
-		}
-		fmt.Fprintf(&b, "\n%s %s   %s   began %s\n", a.App, label(&d.To), d.ID, s.Ago(d.Began, st.Now))
-		for _, p := range rollout.Phases() {
-			switch {
-			case p == rollout.Blocked || p == rollout.Reverting:
-				if p != d.Phase {
-					continue
-				}
-			}
-			tone, note := Waiting, ""
-			if done(p, d.Phase) {
-				tone = Good
-			}
-			if p == d.Phase {
-				tone, note = Working, s.phaseNote(a, st.Now)
-			}
-			branch := "├─ "
-			if s.ASCII {
-				branch = "|- "
-			}
-			b.WriteString(branch + s.Mark(tone, string(p)) + note + "\n")
-		}
-		b.WriteString("Ctrl-C leaves the deployment running\n")
-	}
-	return b.String()
-}
-
-func done(p, current rollout.Phase) bool {
-	if current == rollout.Reverting || current == rollout.Blocked {
-		return false
-	}
-	for _, x := range rollout.Phases() {
-		if x == current {
-			return false
-		}
-		if x == p {
-			return true
-		}
-	}
-	return false
-}
-
-func (s Style) phaseNote(a api.AppStatus, now time.Time) string {
-	d := a.Deploy
-	note := "  for " + Short(now.Sub(d.Since))
-	if d.Phase == rollout.Baking {
-		note = fmt.Sprintf("  %s of %s, %d samples, %d failed", Short(now.Sub(d.Since)), Short(d.BakeEnds.Sub(d.Since)), d.Samples, d.Failed)
-	}
-	if a.Wait.Why != "" && a.Wait.Why != release.Working && a.Wait.Why != release.StillBaking {
-		note += "  " + whyText(a)
-	}
-	return note
 }

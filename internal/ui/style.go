@@ -1,16 +1,15 @@
 package ui
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // Style says how a screen is drawn.
 type Style struct {
 	Colour bool
-	ASCII  bool // no symbols outside ASCII
-	Human  bool // relative times; false for pipes: RFC 3339
+	ASCII  bool // nothing outside ASCII, in texts from elsewhere either
+	Human  bool // relative times; false for pipes: RFC 3339, nothing cut
 	Header bool
+	Wide   bool // more columns
+	Width  int  // columns of the terminal; 0: no limit
 }
 
 // Tone is the meaning of a word on the screen; it picks symbol and colour.
@@ -54,48 +53,12 @@ func (s Style) Mark(t Tone, word string) string {
 	return text
 }
 
-// width is the number of columns text takes: escape sequences take none, every
-// symbol we use takes one.
-func width(text string) int {
-	n := 0
-	for len(text) > 0 {
-		if strings.HasPrefix(text, "\x1b[") {
-			if end := strings.IndexByte(text, 'm'); end >= 0 {
-				text = text[end+1:]
-				continue
-			}
-		}
-		_, size := utf8.DecodeRuneInString(text)
-		text = text[size:]
-		n++
-	}
-	return n
-}
+var plainSymbols = strings.NewReplacer("→", "->", "…", "...", " · ", " | ", "├─", "|-", "└─", "`-", "–", "-")
 
-// Table aligns rows by display width. The last column is never padded.
-func (s Style) Table(header []string, rows [][]string) string {
-	if s.Header && len(header) > 0 {
-		rows = append([][]string{header}, rows...)
+// out is a whole screen, with our own symbols in ASCII where it must be.
+func (s Style) out(text string) string {
+	if s.ASCII {
+		return plainSymbols.Replace(text)
 	}
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], width(cell))
-		}
-	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += cell
-			if i < len(row)-1 {
-				line += strings.Repeat(" ", widths[i]-width(cell)+3)
-			}
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
+	return text
 }

@@ -41,7 +41,7 @@ func TestRoles(t *testing.T) {
 		}
 		reason := "asked by " + c.name
 		for _, change := range [][]string{
-			{"freeze", "shop", "--reason", reason}, {"unfreeze", "shop", "--reason", reason},
+			{"freeze", "shop", "--reason", reason, "--yes"}, {"unfreeze", "shop", "--reason", reason},
 			{"sync"}, {"resume", "shop", "--reason", reason}, {"retry", "shop", "--reason", reason},
 		} {
 			_, errs, got := r.CtlAs(t.Context(), c.as, change...)
