@@ -319,6 +319,9 @@ func (p *parsed) set(commit string) rollout.Set {
 			s.Grace = max(s.Grace, time.Duration(*g))
 		}
 	}
+	for _, j := range p.rel.Jobs {
+		s.Jobs = append(s.Jobs, rollout.Job{Name: j.Name, When: j.When, Timeout: j.Timeout})
+	}
 	slices.Sort(s.Routed)
 	slices.Sort(s.Workers)
 	slices.Sort(s.Overlap)

@@ -48,6 +48,8 @@ func deadline(e rollout.Effect) time.Duration {
 		return rollout.StartDeadline + grace
 	case rollout.Start, rollout.HandStart:
 		return e.Set.StartDeadline()
+	case rollout.RunJob:
+		return e.Set.Timeout(e.Job)
 	case rollout.Check:
 		return 5 * time.Minute // each probe has its own deadline; this bounds their sum
 	case rollout.Retire, rollout.Drop:
@@ -118,6 +120,8 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 		return l.drop(ctx, e)
 	case rollout.Restore:
 		return l.restore(ctx, e)
+	case rollout.RunJob:
+		return l.runJob(ctx, e)
 	}
 	return fmt.Errorf("unknown effect %q", e.Kind)
 }
@@ -206,6 +210,11 @@ func (l *loop) prepare(ctx context.Context, e rollout.Effect) error {
 	}
 	if len(names) > 0 {
 		if err := l.Containers.Create(ctx, shared, RestartNo); err != nil {
+			return err
+		}
+	}
+	if len(spec.Jobs) > 0 && !e.Local { // an earlier attempt's answers are not this one's
+		if err := l.Containers.Remove(ctx, l.app, e.Set.ID, jobServices(spec)); err != nil {
 			return err
 		}
 	}

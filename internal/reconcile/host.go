@@ -37,6 +37,7 @@ type Containers interface {
 	Observer
 	Images
 	Sets
+	Jobs
 }
 
 // Restart policies of DESIGN 4.5.

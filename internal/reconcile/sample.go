@@ -41,7 +41,7 @@ func (l *loop) sample(ctx context.Context, e rollout.Effect) *rollout.Sample {
 		add("container", rollout.Error, err.Error())
 	} else {
 		for _, c := range seen {
-			if c.Set != e.Set.ID || slices.Contains(e.Set.Once, c.Service) {
+			if c.Set != e.Set.ID || !slices.Contains(e.Set.Routed, c.Service) && !slices.Contains(e.Set.Workers, c.Service) {
 				continue
 			}
 			switch {

@@ -47,6 +47,7 @@ func (p *parser) check() {
 		}
 	}
 	p.checkSmoke()
+	p.checkJobs(byName)
 }
 
 func declares(m map[string]*node, name string) bool { _, ok := m[name]; return ok }

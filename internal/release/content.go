@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -55,6 +56,9 @@ func content(r *Release) (Digest, error) {
 		for i := range set.Containers {
 			set.Containers[i].Name, set.Containers[i].Labels = "", ownLabels(set.Containers[i].Labels)
 		}
+		for i := range set.Jobs {
+			set.Jobs[i].Name, set.Jobs[i].Labels = "", ownLabels(set.Jobs[i].Labels)
+		}
 		for i := range set.Networks {
 			set.Networks[i].Labels = ownLabels(set.Networks[i].Labels)
 		}
@@ -66,7 +70,15 @@ func content(r *Release) (Digest, error) {
 	for _, v := range r.Volumes {
 		modes[v.Name] = v.Mode
 	}
-	sum, err := canonicalSum(map[string]any{"sets": sets, "modes": modes})
+	sums := map[string]any{"sets": sets, "modes": modes}
+	if len(r.Jobs) > 0 {
+		jobs := slices.Clone(r.Jobs)
+		for i := range jobs {
+			jobs[i].Line = 0
+		}
+		sums["jobs"] = jobs
+	}
+	sum, err := canonicalSum(sums)
 	return Digest(sum), err
 }
 

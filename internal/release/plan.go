@@ -69,6 +69,15 @@ func (p plan) set() (SetSpec, error) {
 			set.Containers = append(set.Containers, c)
 		}
 	}
+	if p.colour != Shared {
+		for _, j := range p.Jobs {
+			c, err := p.job(j)
+			if err != nil {
+				return SetSpec{}, fmt.Errorf("plan %s: job %s: %w", p.App, j.Name, err)
+			}
+			set.Jobs = append(set.Jobs, c)
+		}
+	}
 	set.Networks, set.Volumes = p.networkSpecs(services), p.volumeSpecs(services)
 	set.Files, err = p.fileSpecs(services)
 	return set, err

@@ -56,6 +56,7 @@ const (
 	ShelfUnreadable    Code = "stored_release_unreadable"
 	EvidenceUnreadable Code = "evidence_unreadable"
 	EdgeFull           Code = "edge_network_full"
+	JobFailed          Code = "job_failed"
 	Broken             Code = "broken_invariant"
 )
 
@@ -114,5 +115,6 @@ var rolloutReasons = []Reason{
 	{Number: 4052, Code: ShelfUnreadable, Summary: "A stored release is missing or damaged.", Next: "Restore the state directory from a backup, or commit a newer release."},
 	{Number: 4053, Code: EvidenceUnreadable, Summary: "The approvals of this release could not be read.", Next: "Look at the files under approvals/ that the detail names."},
 	{Number: 4054, Code: EdgeFull, Summary: "The edge network has no free address.", Next: "Give edge.subnet a larger network in agent.yaml, or lower keep."},
+	{Number: 4070, Code: JobFailed, Summary: "A job of the release failed.", Next: "Read its last log lines in the detail or with tealctl logs; commit a corrected release."},
 	{Number: 4099, Code: Broken, Summary: "An invariant of teal itself does not hold.", Next: "Report it with tealctl events."},
 }

@@ -27,6 +27,7 @@ type Release struct {
 	Networks   []Network // sorted by name; the app's own, the implicit default included
 	Configs    []Config  // in the order of the manifest
 	Smoke      []Smoke
+	Jobs       []Job // in the order that the manifest has
 	Bake       Bake
 	Drain      Drain
 	Keep       int // how many older releases keep images and stored spec; default 3
@@ -89,6 +90,7 @@ const (
 	ClassOnce     Class = "once"
 	ClassHandover Class = "handover"
 	ClassShared   Class = "shared"
+	ClassJob      Class = "job" // of no service: a one-off container
 )
 
 // Route is what the proxy sends to a service.

@@ -41,6 +41,7 @@ type SetSpec struct {
 	Volumes    []VolumeSpec
 	Files      []FileSpec      // that the containers mount
 	Containers []ContainerSpec // in an order that respects depends_on; replicas side by side
+	Jobs       []ContainerSpec // one-off containers, made when they run
 }
 
 // ContainerSpec is one container, field by field as the engine's API takes it.

@@ -22,6 +22,7 @@ var (
 	repoForm     = regexp.MustCompile(`^[[:graph:]]{1,1000}$`)
 	hostLabel    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$`)
 	hostValue    = regexp.MustCompile(`^(host\.name|label\.[A-Za-z0-9][A-Za-z0-9._/-]{0,62})$`)
+	jobForm      = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
 	waveForm     = regexp.MustCompile(`^([1-9][0-9]{0,3}|(100|[1-9]?[0-9])%)$`)
 	routePath    = regexp.MustCompile(`^/[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,254}$`)
 	requestPath  = regexp.MustCompile(`^/[!-"$-~]{0,999}$`) // everything printable but #
@@ -61,7 +62,7 @@ func (p *parser) appKeys() object {
 		"placement": notYet(dict(hostLabel, "the label of a host", text)),
 		"hostEnv":   notYet(dict(envName, "the name of a variable", written(hostValue, "host.name or label.<name>"))),
 		"migrate":   notYet(migrate.read),
-		"jobs":      notYet(list(job.read)),
+		"jobs":      p.jobs,
 		"rollout":   notYet(waves.read),
 		"assets":    notYet(object{"path": text, "url": written(routePath, "a path")}.read),
 	}
@@ -75,10 +76,6 @@ var (
 		"up": command, "down": object{"command": command, "run": oneOf("ordered", "automatic")}.read, "sql": besideManifest,
 		"kind": oneOf("idempotent", "transactional", "opaque"), "timeout": timeout, "lockTimeout": timeout,
 		"scope": oneOf("fleet", "host"), "compatible": flag, "revert": oneOf("flip", "hold"), "backup": command,
-	}
-	job = object{
-		"name": written(hostLabel, "the name of a job"), "service": written(serviceForm, "the name of a service"),
-		"command": command, "when": oneOf("before-switch", "after-switch", "on-revert"), "scope": oneOf("fleet", "host"), "timeout": timeout,
 	}
 	waves = object{
 		"canary": whole(0, 1000), "waves": list(written(waveForm, "a number of hosts or a percentage")),

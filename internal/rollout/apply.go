@@ -100,7 +100,10 @@ func (s *State) enter(e Enter, at time.Time) {
 		}
 		if e.Dropped { // it starts from nothing again
 			d.To.Addresses, d.Touched = nil, false
+			d.Ran, d.JobBegan, d.Undone, d.UndoFailed = nil, false, nil, ""
 		}
+	case Checking:
+		d.Checked = false
 	case Reverting:
 		d.Back = &Back{Bad: e.Bad, Person: e.Person}
 	case Baking:

@@ -55,6 +55,8 @@ func back(in Input, now time.Time) Step {
 		switch {
 		case !b.Smoked && !b.hopeless(FrontDoor, late):
 			return retrying(in, now, Effect{Kind: FrontDoor, Set: *target, Back: true})
+		case d.Kind == KindRelease && !b.Retired && undo(in, now, &d.To) != nil:
+			return undo(in, now, &d.To)
 		case !b.Retired && !(b.Failures[Retire] > 0 && now.Sub(d.Since) > 2*RevertDeadline+drain):
 			return retrying(in, now, Effect{Kind: Retire, Set: d.To, Shared: d.NewShared, Back: true})
 		}
@@ -65,11 +67,26 @@ func back(in Input, now time.Time) Step {
 	case b.Unhealthy != "":
 		return settleHeld(d, release.RevertedUnhealthy, b.Unhealthy)
 	case movedOn(d.Why):
-		return settleAs(Superseded, d.Why, d.Detail)
+		return settleAs(Superseded, d.Why, undone(d))
 	case d.Kind == KindRollback:
 		return rollbackFailed(in)
 	}
-	return settleHold(d, Reverted, d.Why, d.Detail)
+	return settleHold(d, Reverted, d.Why, undone(d))
+}
+
+// undone is the detail of what was gone back from, with what its jobs left undone.
+func undone(d *Deployment) string {
+	text := ""
+	if d.Kind == KindRelease && (d.Crossed || d.JobBegan) {
+		text = undoText(d, &d.To)
+	}
+	switch {
+	case text == "":
+		return d.Detail
+	case d.Detail == "":
+		return text
+	}
+	return d.Detail + "; " + text
 }
 
 // hopeless reports whether a step of going back has failed often enough, and for long
@@ -184,6 +201,11 @@ func dropGreen(in Input, now time.Time) Step {
 			return step
 		}
 	}
+	if d.JobBegan && d.Kind == KindRelease && !b.Dropped {
+		if step := undo(in, now, &d.To); step != nil {
+			return step
+		}
+	}
 	if d.Touched && !b.Dropped && !stood(in.Past) && !in.Past.doubts(d.To.ID) && !b.hopeless(Drop, late) {
 		return retrying(in, now, Effect{Kind: Drop, Set: d.To, Shared: d.NewShared, Back: true})
 	}
@@ -192,15 +214,15 @@ func dropGreen(in Input, now time.Time) Step {
 	}
 	switch {
 	case movedOn(d.Why):
-		return settleAs(Superseded, d.Why, d.Detail)
+		return settleAs(Superseded, d.Why, undone(d))
 	case d.Kind == KindRollback:
 		return rollbackFailed(in)
 	case b.Person:
 		return settleHeld(d, d.Why, d.Detail)
 	case b.Bad && d.From == nil:
-		return settleHold(d, Failed, d.Why, d.Detail)
+		return settleHold(d, Failed, d.Why, undone(d))
 	case b.Bad:
-		return settleHold(d, Reverted, d.Why, d.Detail)
+		return settleHold(d, Reverted, d.Why, undone(d))
 	}
 	return Note{Record{Kind: RecEnter, Enter: &Enter{Phase: Blocked, Was: d.Phase, Why: d.Why, Detail: d.Detail,
 		Until: now.Add(backoff(d.Attempts+1, BlockedRecheck, blockedMax)), Dropped: b.Dropped || !d.Touched}}}

@@ -40,6 +40,8 @@ func stories() []story {
 		{"a bad release", []event{push(0), push(1), bad("v1.1.0"), push(2)}},
 		{"a burst", []event{push(0), push(1), meanwhile(func(w *world) { w.until(Handover, nil); w.burstNow(9) })}},
 		{"superseded, then bad", []event{push(0), push(1), newer(Baking, 2), bad("v1.2.0")}},
+		{"jobs, and a rollback that undoes them", []event{push(0), push(4), order(OrderRollback)}},
+		{"jobs, then bad", []event{push(0), push(4), bad("v1.4.0")}},
 		{"dropped before the switch", []event{push(0), push(1), newer(Checking, 2)}},
 		{"a rollback in the bake, further back", []event{push(0), push(1), push(2), meanwhile(func(w *world) { w.until(Baking, nil); w.order(OrderRollback, digestN(0)) })}},
 		{"drift", []event{push(0), push(1), then(func(w *world) { w.kill(w.live, "backend"); w.store = Exited }), then(func(w *world) { w.live = release.SetID{} })}},

@@ -145,7 +145,13 @@ func check(in Input, now time.Time) Step {
 	if d.Kind == KindRollback {
 		next = Switching // ordered by a person: the fleet has committed already
 	}
-	return try(in, now, 0, Effect{Kind: Check, Set: d.To, Services: d.To.Routed, Back: d.Kind == KindRollback}, next)
+	if !d.Checked {
+		return try(in, now, 0, Effect{Kind: Check, Set: d.To, Services: d.To.Routed, Back: d.Kind == KindRollback}, next)
+	}
+	if step := forwardJob(in, now, release.BeforeSwitch); step != nil {
+		return step
+	}
+	return enter(d, next, "", "")
 }
 
 // confirm asks the fleet for the point of no return. After a crash it asks again with

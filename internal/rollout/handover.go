@@ -13,11 +13,14 @@ import (
 // then given back later.
 func handover(in Input, now time.Time) Step {
 	d := in.Past.Deploy
+	job := func() Step { return forwardJob(in, now, release.AfterSwitch) }
 	switch {
 	case !d.Hand.Stopped && d.From != nil && len(d.From.Workers) > 0:
 		return hand(in, now, Effect{Kind: HandStop, Set: *d.From, Services: d.From.Workers, Back: d.Kind == KindRollback})
 	case !d.Hand.Started && len(d.To.Workers) > 0:
 		return hand(in, now, Effect{Kind: HandStart, Set: d.To, Services: d.To.Workers, Back: d.Kind == KindRollback})
+	case job() != nil:
+		return job()
 	case !d.Token.Zero() && !(failing(d, EndTurn) && now.Sub(d.Since) > HandoverDeadline):
 		return retrying(in, now, Effect{Kind: EndTurn, Set: d.To, Token: d.Token})
 	case d.Kind == KindRollback:
@@ -74,6 +77,8 @@ func retire(in Input, now time.Time) Step {
 		return settleLive(d, last)
 	case in.Past.Rollback != nil:
 		return settleLive(d, nil)
+	case d.Kind == KindRollback && !retired && undo(in, now, d.From) != nil:
+		return undo(in, now, d.From)
 	case d.Kind != KindRollback && !d.Reported && !retired && !(failing(d, Report) && age > ReportDeadline):
 		return retrying(in, now, Effect{Kind: Report, Set: d.To, Token: d.Token})
 	case d.From == nil, d.From.ID.Colour == d.To.ID.Colour, !in.Seen.EngineDown && len(in.Seen.of(d.From)) == 0:
@@ -108,6 +113,11 @@ func settleLive(d *Deployment, last *Outcome) Step {
 		}
 	case d.Bake.TrafficProof == 0:
 		s.Why = release.UnprovenByTraffic
+	}
+	if d.Kind == KindRollback {
+		if text := undoText(d, d.From); text != "" {
+			details = append(details, text)
+		}
 	}
 	if last != nil && last.Cut > 0 {
 		details = append(details, fmt.Sprintf("%d requests or connections were cut at the end of the drain", last.Cut))

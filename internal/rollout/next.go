@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -54,7 +55,7 @@ func inFlight(in Input, now time.Time) Step {
 			return Cancel{Effect: e.ID, Why: why}
 		}
 	}
-	return Wait{Why: release.Working, Detail: string(e.Kind)}
+	return Wait{Why: release.Working, Detail: strings.TrimSpace(string(e.Kind) + " " + e.Job)}
 }
 
 // cancels says why an effect in flight must stop: a newer release or an order before
@@ -74,12 +75,15 @@ func cancels(in Input, now time.Time, e *Effect) release.Code {
 		}
 		return urgent(in, now)
 	case d.Phase == Retiring, d.Phase == Reverting && d.Back.Flipped && hurries(in):
-		if ordered && (e.Kind == Report || e.Kind == EndTurn || e.Kind == FrontDoor || e.Kind == Retire) {
+		if ordered && (e.Kind == Report || e.Kind == EndTurn || e.Kind == FrontDoor || e.Kind == Retire || e.Kind == RunJob) {
 			return release.RollbackOrdered
 		}
 		return ""
 	case d.Phase == Reverting:
-		if e.Kind == Drop && !d.Crossed && d.Kind == KindRelease {
+		if e.Kind == RunJob && ordered {
+			return release.RollbackOrdered
+		}
+		if (e.Kind == Drop || e.Kind == RunJob) && !d.Crossed && d.Kind == KindRelease {
 			return urgent(in, now)
 		}
 		return ""
@@ -123,8 +127,8 @@ func deploy(in Input, now time.Time) Step {
 	if step := tend(in, now); step != nil {
 		return step
 	}
-	if !d.Moving.IsZero() && now.Sub(d.Moving) > ProgressDeadline && d.Phase.progresses() {
-		return goBack(d, release.ProgressDeadline, fmt.Sprintf("no progress past %s in %s", d.Phase, ProgressDeadline), false)
+	if !d.Moving.IsZero() && now.Sub(d.Moving) > ProgressDeadline+d.To.jobTime(release.BeforeSwitch) && d.Phase.progresses() {
+		return goBack(d, release.ProgressDeadline, fmt.Sprintf("no progress past %s in %s", d.Phase, ProgressDeadline+d.To.jobTime(release.BeforeSwitch)), false)
 	}
 	switch d.Phase {
 	case Queued:

@@ -40,6 +40,8 @@ func (s *State) intend(e Effect, at time.Time) {
 		if d.Phase == Handover {
 			d.HandedOver = true
 		}
+	case RunJob:
+		d.JobBegan = d.JobBegan || !e.Back
 	case ProbeWarm:
 		d.Bake.Suspect, d.Bake.SuspectDetail = e.Why, e.Detail
 	}
@@ -88,6 +90,10 @@ func (s *State) outcome(o Outcome, at time.Time) {
 				d.SwitchedAt = at
 			}
 		}
+	case Check:
+		d.Checked = d.Checked || done && d.Phase == Checking
+	case RunJob:
+		d.jobEnded(*e, o)
 	case HandStop:
 		d.Hand.Stopped = d.Hand.Stopped || done && d.Phase == Handover
 	case HandStart:

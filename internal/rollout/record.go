@@ -130,6 +130,7 @@ type Effect struct {
 	Why        release.Code      `json:"why,omitempty"`
 	Detail     string            `json:"detail,omitempty"`
 	Burst      uint64            `json:"burst,omitempty"` // probe_warm: the burst that it answers
+	Job        string            `json:"job,omitempty"`   // run_job: its name
 	Local      bool              `json:"local,omitempty"` // prepare without registry: going back
 	// Back is true for effects that lead to what already served: they may use the reserves.
 	Back bool `json:"back,omitempty"`
@@ -158,12 +159,13 @@ const (
 	Retire     EffectKind = "retire"     // drain, then stop the set; containers stay
 	Drop       EffectKind = "drop"       // stop and remove the set's containers
 	Restore    EffectKind = "restore"    // put back what someone removed or stopped
+	RunJob     EffectKind = "run_job"    // one of the release's one-off runs, to its end
 )
 
 // EffectKinds lists them all.
 func EffectKinds() []EffectKind {
 	return []EffectKind{Prepare, AskTurn, Start, Check, Confirm, SwitchTo, HandStop, HandStart, EndTurn,
-		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore}
+		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore, RunJob}
 }
 
 // Outcome is how an effect ended.

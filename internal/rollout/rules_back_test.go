@@ -20,6 +20,21 @@ func backRules() []rule {
 				"hand_start blue", "report bad: container_exited", "front_door blue", "retire blue",
 				"ends reverted, held: container_exited", "retire green: clean_up", "drop green: clean_up", "waits: container_exited",
 			}},
+		{name: "a job that fails before the switch is undone, and green is dropped", given: func(w *world) { w.liveZero().push(4, true); w.until(Checking, nil) },
+			fail: map[EffectKind]Result{RunJob: Bad},
+			want: []string{
+				"check green", "run_job collect of green", "→ reverting, bad: step_failed", "run_job undo of green", "drop green", "report bad: step_failed",
+				"end_turn green", "ends reverted, held: step_failed", "waits: step_failed",
+			}},
+		{name: "what is gone back from is undone before it stops", given: func(w *world) {
+			w.liveZero().push(4, true)
+			w.until(Baking, nil)
+			w.kill(w.live, "backend")
+		},
+			want: []string{
+				"→ reverting, bad: container_exited", "switch blue", "hand_stop green", "hand_start blue", "report bad: container_exited",
+				"front_door blue", "run_job undo of green", "retire green", "ends reverted, held: container_exited", "waits: container_exited",
+			}},
 		{name: "a first release that fails its check is dropped", given: func(w *world) { w.push(0, true); w.until(Checking, nil) }, fail: map[EffectKind]Result{Check: Bad},
 			want: []string{
 				"check blue", "→ reverting, bad: step_failed", "drop blue", "report bad: step_failed", "end_turn blue",

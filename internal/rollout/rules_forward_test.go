@@ -21,6 +21,11 @@ func forwardRules() []rule {
 				[]string{"hand_stop blue", "hand_start green", "end_turn green", "→ baking"},
 				baked(release.Green),
 				[]string{"retire blue", "ends live: unproven_by_traffic", "waits: converged"})},
+		{name: "jobs run after the check and after the workers", given: func(w *world) { w.liveZero().push(4, true); w.until(Checking, nil) },
+			want: slices.Concat([]string{"check green", "run_job collect of green", "→ confirming", "confirm green", "→ switching", "switch green", "→ handover",
+				"hand_stop blue", "hand_start green", "run_job warm of green", "end_turn green", "→ baking"},
+				baked(release.Green),
+				[]string{"retire blue", "ends live: unproven_by_traffic", "waits: converged"})},
 		{name: "a release without approvals waits", given: func(w *world) { w.liveZero().push(1, false) },
 			want: []string{"begins release of v1.1.0 in green", "→ verifying", "→ blocked: approval_threshold", "waits: approval_threshold"}},
 		{name: "approvals let it go on", given: func(w *world) {

@@ -26,6 +26,9 @@ func say(step Step) string {
 		if e.Kind == Report {
 			about = map[bool]string{true: "bad", false: "good"}[e.Bad]
 		}
+		if e.Kind == RunJob {
+			about = e.Job + " of " + about
+		}
 		return strings.TrimSpace(fmt.Sprintf("%s %s", e.Kind, about)) + because(e.Why)
 	case Note:
 		return sayRecord(s.Record)

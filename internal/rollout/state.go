@@ -113,6 +113,8 @@ type Set struct {
 	// Once names the services that run to their end before others start. Nothing watches
 	// them afterwards.
 	Once []string `json:"once,omitempty"`
+	// Jobs are the release's one-off runs, in their order.
+	Jobs []Job `json:"jobs,omitempty"`
 	// Addresses maps "<service>/<replica>" to the fixed address on the edge network.
 	Addresses map[string]netip.Addr `json:"addresses,omitempty"`
 	// Crash maps each service to its crash limit (release.Service.CrashLimit).
@@ -159,6 +161,14 @@ type Deployment struct {
 	SwitchedAt time.Time `json:"switchedAt,omitzero"`
 	Generation uint64    `json:"generation,omitempty"`
 	Baseline   float64   `json:"baseline,omitempty"` // share of 5xx of the old colour before the switch
+	// Checked is set once green passed its check in this phase; Ran names the jobs that
+	// ended well, JobBegan is set with the first one's intent.
+	Checked  bool     `json:"checked,omitempty"`
+	Ran      []string `json:"ran,omitempty"`
+	JobBegan bool     `json:"jobBegan,omitempty"`
+	// Undone names the on-revert jobs that ended; UndoFailed says how one failed.
+	Undone     []string `json:"undone,omitempty"`
+	UndoFailed string   `json:"undoFailed,omitempty"`
 	// HandedOver is set with the intent to stop the old workers; Hand is how far the
 	// handover came.
 	HandedOver bool `json:"handedOver,omitempty"`

@@ -33,6 +33,12 @@ func moments() []moment {
 			w.until(p, nil)
 		}
 	}
+	withJobs := func(p Phase) func(w *world) { // v1.4.0 is being deployed, and has jobs
+		return func(w *world) {
+			w.liveZero().push(4, true)
+			w.until(p, nil)
+		}
+	}
 	reverted := func(w *world) { // v1.1.0 was bad
 		second(Baking)(w)
 		w.kill(w.state.Live.ID, "backend")
@@ -91,6 +97,23 @@ func moments() []moment {
 		all = append(all, moment{"rollback, " + string(p), rollback(p)})
 	}
 	return append(all,
+		moment{"checking, with jobs", withJobs(Checking)},
+		moment{"handover, with jobs", withJobs(Handover)},
+		moment{"reverting before the switch, a job began", func(w *world) {
+			withJobs(Checking)(w)
+			w.play(map[EffectKind]Result{RunJob: Bad}, func() bool { return w.state.Phase() == Reverting })
+		}},
+		moment{"reverting after the switch, with jobs", func(w *world) {
+			withJobs(Baking)(w)
+			w.kill(w.state.Live.ID, "backend")
+			w.until(Reverting, nil)
+		}},
+		moment{"rollback, retiring what has jobs", func(w *world) {
+			withJobs(Baking)(w)
+			w.calm()
+			w.order(OrderRollback, "")
+			w.until(Retiring, nil)
+		}},
 		moment{"baking, after a superseded release", chain},
 		moment{"handover, under suspicion", func(w *world) {
 			second(Handover)(w)

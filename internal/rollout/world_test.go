@@ -83,6 +83,9 @@ func wantN(n int, accepted bool) Want {
 		Bake: release.Bake{For: 5 * time.Minute, Every: 30 * time.Second, Failures: 2}, Drain: release.Drain{HTTP: 30 * time.Second, WebSocket: time.Minute}, Keep: 3,
 		Crash: map[string]int{"backend": 3, "worker": 3},
 	}}
+	if n%5 == 4 {
+		w.Set.Jobs = []Job{{"collect", release.BeforeSwitch, 10 * time.Minute}, {"warm", release.AfterSwitch, time.Minute}, {"undo", release.OnRevert, time.Minute}}
+	}
 	w.Verdict = trust.Verdict{Accepted: accepted}
 	if !accepted {
 		w.Verdict.Reasons = []trust.Finding{{Code: release.ApprovalThreshold, Detail: "1 of 2", Waits: true}}
@@ -278,6 +281,8 @@ func (w *world) allowed(e Effect) {
 		if e.Kind == Drop && proven {
 			w.fatalf("the proven set's containers are removed")
 		}
+	case RunJob:
+		w.job(e, forward)
 	case HandStop:
 		if e.Set.ID == w.live && slices.Contains(e.Services, "backend") {
 			w.fatalf("stop of what gets the traffic")
@@ -538,4 +543,18 @@ func (w *world) settledRight(wait *Wait) {
 func scripted(t *testing.T) *world {
 	t.Helper()
 	return newWorld(t)
+}
+
+// job holds a job's run against what jobs are promised.
+func (w *world) job(e Effect, forward bool) {
+	d := w.state.Deploy
+	switch {
+	case d == nil || e.Deploy != d.ID || slices.Contains(d.Ran, e.Job) || slices.Contains(d.Undone, e.Job):
+		w.fatalf("job %s runs outside its deployment, or again: %+v", e.Job, e)
+	case e.Back && w.live == e.Set.ID && w.state.Live.is(w.live) && !w.hurt:
+		w.fatalf("job %s undoes what gets the traffic", e.Job)
+	case e.Back:
+	case !forward, e.Job == "collect" && (d.Crossed || !w.checked[e.Set.ID] || d.Phase != Checking), e.Job == "warm" && (w.live != e.Set.ID && !w.hurt || d.Phase != Handover):
+		w.fatalf("job %s at the wrong time, in %s", e.Job, d.Phase)
+	}
 }

@@ -256,6 +256,54 @@ func (h host) Remove(_ context.Context, app string, set release.SetID, services 
 	return err
 }
 
+// jobTime is how long a job takes here.
+const jobTime = 2 * time.Second
+
+// RunOnce runs a job; its program is that of the contract's containers.
+func (h host) RunOnce(ctx context.Context, spec release.ContainerSpec) (exit int, tail string, err error) {
+	if err := h.world.hangs(ctx); err != nil {
+		return 0, "", err
+	}
+	err = h.edge("container", "run_once", func() error {
+		if h.world.containers[spec.Name] != nil {
+			return nil
+		}
+		h.world.created++
+		l := spec.Labels
+		c := &container{spec: spec, c: rollout.Container{ID: fmt.Sprintf("%s#%d", spec.Name, h.world.created), Name: spec.Name,
+			Instance: l[release.LabelInstance], App: l[release.LabelApp], Service: spec.Service, Spec: l[release.LabelSpec], Restart: reconcile.RestartNo,
+			Set: release.SetID{Colour: release.Colour(l[release.LabelColour]), Target: release.Target{Digest: release.Digest(l[release.LabelRelease]), Inputs: l[release.LabelInputs]}}}}
+		c.begin()
+		h.world.containers[spec.Name] = c
+		h.world.runs[c.c.ID]++
+		h.world.ran[spec.Service]++
+		return nil
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	for {
+		if err := sleep(ctx, jobTime); err != nil {
+			return 0, "", err
+		}
+		ended := false
+		err := h.edge("container", "run_once", func() error {
+			c := h.world.containers[spec.Name]
+			if c == nil {
+				return &rollout.EffectError{Fault: rollout.FaultHold, Code: release.ContainerMissing, Detail: "run " + spec.Name}
+			}
+			if code, yes := c.exits(); yes && c.c.Status == rollout.Running {
+				c.end(code)
+			}
+			ended, exit = c.c.Status == rollout.Exited, c.c.ExitCode
+			return nil
+		})
+		if err != nil || ended {
+			return exit, "", err
+		}
+	}
+}
+
 // answers is the container that answers at an address, nil if none; w.mu is held.
 func (w *World) answers(ip netip.Addr) *container {
 	for _, c := range w.containers {

@@ -55,6 +55,26 @@ func orders(overlap bool) string {
 `, image, overlap)
 }
 
+// jobs are one-off runs as the last key of x-teal; the one before the switch ends with a code.
+func jobs(before int) string {
+	return fmt.Sprintf(`  jobs:
+    - {name: collect, service: backend, command: [exit, "%d"], when: before-switch}
+    - {name: warm, service: ai-gateway, command: [exit, "0"], when: after-switch}
+    - {name: undo, service: backend, command: [exit, "1"], when: on-revert}
+`, before)
+}
+
+func commitJobs(version string, sequence, before int) func(*World, *Agent) error {
+	return func(w *World, _ *Agent) error {
+		files := manifest(version, sequence)
+		for name := range files {
+			files[name] += jobs(before)
+		}
+		w.Commit(files)
+		return nil
+	}
+}
+
 // manifestWith is manifest with more services.
 func manifestWith(version string, sequence int, services string) map[string]string {
 	return map[string]string{"environments/staging/shop/release.yaml": fmt.Sprintf(`name: shop
@@ -95,6 +115,7 @@ type story struct {
 	refused string        // version that must be quarantined
 	also    []string      // services that run in the end besides the usual ones
 	beside  []string      // services that must have run in both colours at once; no other may
+	ran     []string      // jobs that must have run; no other may
 }
 
 type step struct {
@@ -177,6 +198,13 @@ func stories() []story {
 			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0", also: []string{"orders"}, beside: []string{"orders"}},
 		{name: "one that was handed over now overlaps", steps: []step{{commitWith("v1.0.0", 1, orders(false)), ended("v1.0.0")}, {commitWith("v2.0.0", 2, orders(true)), ended("v2.0.0")}},
 			live: "v2.0.0", ends: rollout.Live, also: []string{"orders"}},
+		{name: "jobs, then errors", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 20 * time.Second}},
+			steps: []step{v1, {commitJobs("v2.0.0", 2, 0), ended("v2.0.0")}},
+			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0", ran: []string{"collect", "warm", "undo"}},
+		{name: "a job fails before the switch", steps: []step{v1, {commitJobs("v2.0.0", 2, 3), ended("v2.0.0")}},
+			live: "v1.0.0", ends: rollout.Reverted, why: release.JobFailed, refused: "v2.0.0", ran: []string{"collect", "undo"}},
+		{name: "jobs, then a rollback", steps: []step{v1, {commitJobs("v2.0.0", 2, 0), ended("v2.0.0")}, {rollback, func(s rollout.State) bool { return atRest(s) && s.Hold != nil }}},
+			live: "v1.0.0", ends: rollout.Live, why: release.RolledBack, ran: []string{"collect", "warm", "undo"}},
 		{name: "bad first release", behave: map[string]Behaviour{"v1.0.0": {ExitAfter: 8 * time.Second}}, steps: []step{v1},
 			live: "v1.0.0", ends: rollout.Held, why: release.NoProven, refused: "v1.0.0"},
 		{name: "refused, then corrected", steps: []step{v1,
@@ -359,6 +387,16 @@ func (s story) check(t *testing.T, w *World) {
 	for _, service := range s.beside {
 		if !w.beside[service] {
 			t.Errorf("%s never ran beside the old colour's", service)
+		}
+	}
+	for job := range w.ran {
+		if !slices.Contains(s.ran, strings.TrimPrefix(job, "job:")) {
+			t.Errorf("%s ran", job)
+		}
+	}
+	for _, job := range s.ran {
+		if w.ran["job:"+job] == 0 {
+			t.Errorf("job %s never ran", job)
 		}
 	}
 	for name, n := range w.runs {

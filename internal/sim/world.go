@@ -68,6 +68,7 @@ type World struct {
 	FirstFailure           string
 	beside                 map[string]bool // services without route that ran in both colours at once
 	runs                   map[string]int  // how often a container that completes began, by name and creation
+	ran                    map[string]int  // how often each job began
 	burst                  map[string]int
 }
 
@@ -81,7 +82,7 @@ type entry struct {
 func NewWorld() *World {
 	return &World{containers: map[string]*container{}, proxy: map[string]reconcile.SwitchConfig{},
 		counters: map[string]map[release.Colour]rollout.Traffic{}, shelf: map[release.Digest]fs.FS{}, verdicts: map[release.Digest]trust.Verdict{}, states: map[string]rollout.State{},
-		beside: map[string]bool{}, runs: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
+		beside: map[string]bool{}, runs: map[string]int{}, ran: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
 }
 
 // Behave says what containers of a version do.
@@ -324,7 +325,7 @@ func (w *World) live() {
 func (w *World) look() {
 	first := map[string]release.Colour{}
 	for _, c := range w.containers {
-		if c.c.Status != rollout.Running || c.spec.Route != nil || c.c.Set.Colour == release.Shared {
+		if c.c.Status != rollout.Running || c.spec.Route != nil || c.c.Set.Colour == release.Shared || c.spec.Class == release.ClassJob {
 			continue
 		}
 		if other := first[c.c.Service]; other != "" && other != c.c.Set.Colour {

@@ -170,6 +170,32 @@ func incomplete(t *testing.T, b *bench) {
 	}
 }
 
+func once(t *testing.T, b *bench) {
+	set := b.set(id(release.Green, "one"), service{name: "job:collect", class: release.ClassJob, does: Behaviour{Exits: true, Code: 3}})
+	set.Containers[0].Name = set.Project + "-job-collect"
+	job := set.Containers[0]
+	set.Containers = nil
+	b.must(b.Create(t.Context(), set, no))
+	run := func() rollout.Container {
+		t.Helper()
+		exit, _, err := b.RunOnce(t.Context(), job)
+		b.must(err)
+		c, there := b.seen()[job.Name]
+		if exit != 3 || !there || c.Service != "job:collect" || c.Set != set.ID || c.Status != rollout.Exited {
+			t.Errorf("exit %d, %+v", exit, c)
+		}
+		return c
+	}
+	first := run()
+	if again := run(); again.ID != first.ID || !again.StartedAt.Equal(first.StartedAt) {
+		t.Errorf("it ran again: %+v, before %+v", again, first)
+	}
+	b.must(b.Remove(t.Context(), b.app, set.ID, []string{"job:collect"}))
+	if anew := run(); anew.ID == first.ID {
+		t.Error("it was removed, and its old answer was given")
+	}
+}
+
 func notCreated(t *testing.T, b *bench) {
 	old := b.set(id(release.Blue, "one"), backend)
 	b.must(b.Create(t.Context(), old, no))

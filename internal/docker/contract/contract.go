@@ -31,6 +31,7 @@ type Containers interface {
 	SetRestart(ctx context.Context, app string, set release.SetID, services []string, policy string) error
 	Remove(ctx context.Context, app string, set release.SetID, services []string) error
 	Observe(ctx context.Context, app string) ([]rollout.Container, error)
+	RunOnce(ctx context.Context, spec release.ContainerSpec) (exit int, tail string, err error)
 }
 
 // World is one engine with what the tests need around it. All of it is required.
@@ -89,6 +90,7 @@ func RunIn(t *testing.T, bubble func(*testing.T, func(*testing.T)), open func(t 
 		{"exit codes are seen", exitCodes},
 		{"what completes runs once", completes},
 		{"what does not complete stops the rest", incomplete},
+		{"a one-off run happens once", once},
 		{"what was not created is not started", notCreated},
 		{"what dies stays dead until it is switched", killed},
 		{"what dies after it was switched comes back", restarted},
