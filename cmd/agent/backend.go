@@ -257,21 +257,8 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	for _, c := range a.desk.Changes(app, s.State.Live, w) {
 		p.Changes = append(p.Changes, api.Change(c))
 	}
-	colour := release.Blue
+	p.Steps = planSteps(s.State, s.Want)
 	if s.State.Live != nil {
-		colour = s.State.Live.ID.Colour.Other()
-	}
-	p.Steps = append(p.Steps, "pull and create everything as "+string(colour)+"; nothing that serves is touched")
-	if len(w.Once) > 0 {
-		p.Steps = append(p.Steps, fmt.Sprintf("run %s to the end before what waits for it", strings.Join(w.Once, ", ")))
-	}
-	p.Steps = append(p.Steps, fmt.Sprintf("start and check %s", strings.Join(w.Routed, ", ")), "switch all routes at once")
-	if len(w.Workers) > 0 {
-		p.Steps = append(p.Steps, "hand over "+strings.Join(w.Workers, ", "))
-	}
-	p.Steps = append(p.Steps, fmt.Sprintf("watch for %s, a sample every %s, back after %d failed ones", w.Bake.For, w.Bake.Every, w.Bake.Failures))
-	if s.State.Live != nil {
-		p.Steps = append(p.Steps, "drain and stop "+string(s.State.Live.ID.Colour))
 		p.Rollback = fmt.Sprintf("to %s, kept on this host", name(s.State.Live))
 	}
 	switch {

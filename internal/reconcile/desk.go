@@ -129,7 +129,7 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	if err != nil {
 		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID()}
 	}
-	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Commit: commit.ID()}
+	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID()}
 	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now, false)
 	if reading(w.Verdict) {
 		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID()}
@@ -288,6 +288,20 @@ func (p *parsed) resolve(host release.Host) error {
 		p.shared[c.Service] = c.Labels[release.LabelSpec]
 	}
 	return nil
+}
+
+// replaced names the shared services that the release may replace.
+func (p *parsed) replaced() []string {
+	if p.rel == nil {
+		return nil
+	}
+	var names []string
+	for _, s := range p.rel.Services {
+		if s.Shared && s.Replace {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // defaultGrace is what a container gets between SIGTERM and SIGKILL when the manifest

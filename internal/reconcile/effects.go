@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -50,6 +51,8 @@ func deadline(e rollout.Effect) time.Duration {
 		return e.Set.StartDeadline()
 	case rollout.RunJob:
 		return e.Set.Timeout(e.Job)
+	case rollout.ReplaceShared:
+		return 2*rollout.StartDeadline + e.Set.Grace
 	case rollout.Check:
 		return 5 * time.Minute // each probe has its own deadline; this bounds their sum
 	case rollout.Retire, rollout.Drop:
@@ -122,6 +125,8 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 		return l.restore(ctx, e)
 	case rollout.RunJob:
 		return l.runJob(ctx, e)
+	case rollout.ReplaceShared:
+		return l.replaceShared(ctx, e)
 	}
 	return fmt.Errorf("unknown effect %q", e.Kind)
 }
@@ -439,19 +444,49 @@ func (l *loop) drop(ctx context.Context, e rollout.Effect) error {
 	return l.removeShared(ctx, e)
 }
 
-// restore makes what is missing of the live set again and starts it.
-func (l *loop) restore(ctx context.Context, e rollout.Effect) error {
-	rel, spec, err := l.plan(e.Set, e.Token)
+// replaceShared puts the successors of shared services in their places.
+func (l *loop) replaceShared(ctx context.Context, e rollout.Effect) error {
+	rel, err := l.stored(e.Set)
 	if err != nil {
 		return err
 	}
-	shared, names, err := l.sharedPlan(rel, e.Set, e.Shared)
+	shared, _, err := l.sharedPlan(rel, e.Set, e.Shared)
 	if err != nil {
 		return err
 	}
-	down := func(name string) bool { return !slices.Contains(e.Services, name) }
-	names = slices.DeleteFunc(names, down)
-	if len(names) > 0 {
+	return l.Containers.Replace(ctx, shared)
+}
+
+// restoreShared makes the named shared services again, each as the release that it is of
+// describes it.
+func (l *loop) restoreShared(ctx context.Context, e rollout.Effect, down func(string) bool) error {
+	of := map[release.Digest]map[string]string{}
+	for name, spec := range e.Shared {
+		digest := e.Set.ID.Digest
+		if other, is := e.SharedOf[name]; is {
+			digest = other
+		}
+		if down(name) {
+			if of[digest] == nil {
+				of[digest] = map[string]string{}
+			}
+			of[digest][name] = spec
+		}
+	}
+	for _, digest := range slices.Sorted(maps.Keys(of)) {
+		set := e.Set
+		set.ID.Digest = digest
+		rel, err := l.stored(set)
+		if err != nil {
+			return err
+		}
+		shared, names, err := l.sharedPlan(rel, set, of[digest])
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			continue
+		}
 		if err := l.Containers.Create(ctx, shared, RestartNo); err != nil {
 			return err
 		}
@@ -462,7 +497,19 @@ func (l *loop) restore(ctx context.Context, e rollout.Effect) error {
 			return err
 		}
 	}
-	swapped := slices.DeleteFunc(append(slices.Clone(e.Set.Routed), e.Set.Workers...), down)
+	return nil
+}
+
+// restore makes what is missing of the live set again and starts it.
+func (l *loop) restore(ctx context.Context, e rollout.Effect) error {
+	rel, spec, err := l.plan(e.Set, e.Token)
+	if err != nil {
+		return err
+	}
+	if err := l.restoreShared(ctx, e, func(name string) bool { return slices.Contains(e.Services, name) }); err != nil {
+		return err
+	}
+	swapped := slices.DeleteFunc(append(slices.Clone(e.Set.Routed), e.Set.Workers...), func(name string) bool { return !slices.Contains(e.Services, name) })
 	if len(swapped) == 0 {
 		return nil
 	}

@@ -30,6 +30,9 @@ type Sets interface {
 	Stop(ctx context.Context, app string, set release.SetID, services []string) error
 	SetRestart(ctx context.Context, app string, set release.SetID, services []string, policy string) error
 	Remove(ctx context.Context, app string, set release.SetID, services []string) error
+	// Replace stops what has the name of each container and starts the one specified in
+	// its place. One that does not come up is taken away again, and the one before runs.
+	Replace(ctx context.Context, set release.SetSpec) error
 }
 
 // Containers is the engine, whole.

@@ -89,6 +89,9 @@ func (p *parser) checkPorts(d *draft) {
 
 func (p *parser) checkShared(d *draft) {
 	if !d.Shared {
+		if f := d.teal.field("replace"); f != nil {
+			p.wrong(f.line, "remove it, or write shared: true", "services.%s.x-teal.replace: a service that is not shared is swapped, not replaced", d.Name)
+		}
 		return
 	}
 	if f := d.teal.field("route"); f != nil {

@@ -57,6 +57,7 @@ const (
 	EvidenceUnreadable Code = "evidence_unreadable"
 	EdgeFull           Code = "edge_network_full"
 	JobFailed          Code = "job_failed"
+	ReplaceFailed      Code = "replace_failed"
 	Broken             Code = "broken_invariant"
 )
 
@@ -67,7 +68,7 @@ var rolloutReasons = []Reason{
 	{Number: 4004, Code: Frozen, Summary: "The environment or the app is frozen: nothing goes forward.", Next: "Wait for the freeze to end, or lift it with tealctl unfreeze.", Waits: true},
 	{Number: 4005, Code: Quarantined, Summary: "This release was found bad and nobody starts it again.", Next: "Commit a corrected release with the next sequence, or clear it with tealctl retry."},
 	{Number: 4006, Code: SameAsQuarantined, Summary: "This release has another number but runs the same as a quarantined one.", Next: "Change what was bad, or clear the quarantine with tealctl retry."},
-	{Number: 4007, Code: SharedChanged, Summary: "The specification of a shared service changes, and shared services are not swapped.", Next: "Keep the shared service as it is; replacing one is a step of its own."},
+	{Number: 4007, Code: SharedChanged, Summary: "The specification of a shared service changes, and shared services are not swapped.", Next: "Keep the shared service as it is, or write x-teal: {shared: true, replace: stop-first} and let it be approved."},
 	{Number: 4008, Code: NewerRelease, Summary: "A newer accepted release took its place.", Next: "Nothing to do."},
 	{Number: 4009, Code: RevertedInGit, Summary: "Git wants what ran before, so the deployment went back.", Next: "Nothing to do."},
 	{Number: 4010, Code: NotInRepository, Summary: "The repository has no release for this app; what runs keeps running.", Next: "Commit a release, or an approved removal with absent: true."},
@@ -116,5 +117,6 @@ var rolloutReasons = []Reason{
 	{Number: 4053, Code: EvidenceUnreadable, Summary: "The approvals of this release could not be read.", Next: "Look at the files under approvals/ that the detail names."},
 	{Number: 4054, Code: EdgeFull, Summary: "The edge network has no free address.", Next: "Give edge.subnet a larger network in agent.yaml, or lower keep."},
 	{Number: 4070, Code: JobFailed, Summary: "A job of the release failed.", Next: "Read its last log lines in the detail or with tealctl logs; commit a corrected release."},
+	{Number: 4071, Code: ReplaceFailed, Summary: "The replacement of a shared service did not come up; the one before was put back.", Next: "Read its last log lines in the detail; commit a corrected release."},
 	{Number: 4099, Code: Broken, Summary: "An invariant of teal itself does not hold.", Next: "Report it with tealctl events."},
 }

@@ -45,6 +45,9 @@ type Service struct {
 	Image string // name@sha256:<64 hex>, normalised, tag dropped
 	// Shared services run once per host, outside the colours.
 	Shared bool
+	// Replace: when the specification of this shared service changes, its container is
+	// stopped and one of the new specification takes its place, before the switch.
+	Replace bool
 	// Overlap: without a route it starts with green and runs beside blue's; else it is
 	// handed over.
 	Overlap bool

@@ -82,7 +82,7 @@ func (p *parser) serviceTeal(at string, d *draft) {
 		"route":     func(r *reader, at string, n *node) any { return p.route(at, d, n) },
 		"probe":     func(r *reader, at string, n *node) any { return p.probe(at, d, n) },
 		"shared":    switched(&d.Shared),
-		"replace":   notYet(oneOf("stop-first")),
+		"replace":   func(r *reader, at string, n *node) any { d.Replace = oneOf("stop-first")(r, at, n) != nil; return nil },
 		"overlap":   switched(&d.Overlap),
 		"singleton": notYet(flag),
 		"placement": notYet(dict(hostLabel, "the label of a host", text)),

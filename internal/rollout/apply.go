@@ -226,6 +226,7 @@ func (s State) clone() State {
 	s.Garbage = slices.Clone(s.Garbage)
 	s.Owed = slices.Clone(s.Owed)
 	s.Shared = maps.Clone(s.Shared)
+	s.SharedOf = maps.Clone(s.SharedOf)
 	s.Care = maps.Clone(s.Care)
 	s.Restores = slices.Clone(s.Restores)
 	s.Redirects = slices.Clone(s.Redirects)

@@ -41,6 +41,8 @@ func stories() []story {
 		{"a burst", []event{push(0), push(1), meanwhile(func(w *world) { w.until(Handover, nil); w.burstNow(9) })}},
 		{"superseded, then bad", []event{push(0), push(1), newer(Baking, 2), bad("v1.2.0")}},
 		{"jobs, and a rollback that undoes them", []event{push(0), push(4), order(OrderRollback)}},
+		{"a shared service is replaced, then bad", []event{push(0), push(3), bad("v1.3.0")}},
+		{"a shared service is replaced, superseded meanwhile", []event{push(0), push(3), newer(Migrating, 4)}},
 		{"jobs, then bad", []event{push(0), push(4), bad("v1.4.0")}},
 		{"dropped before the switch", []event{push(0), push(1), newer(Checking, 2)}},
 		{"a rollback in the bake, further back", []event{push(0), push(1), push(2), meanwhile(func(w *world) { w.until(Baking, nil); w.order(OrderRollback, digestN(0)) })}},

@@ -27,7 +27,7 @@ func verify(in Input, now time.Time) Step {
 	default:
 		if q, code := in.quarantined(d.To); code != "" {
 			why, detail = code, quarantineText(q)
-		} else if changed := sharedChange(in.Past.Shared, in.Want.Shared); changed != "" {
+		} else if changed := sharedChange(in.Past.Shared, in.Want); changed != "" {
 			why, detail = release.SharedChanged, changed
 		}
 	}
@@ -61,13 +61,14 @@ func firstReason(reasons []trust.Finding) (release.Code, string) {
 	return reasons[0].Code, reasons[0].Detail
 }
 
-// sharedChange names the shared services whose specification the release changes.
-func sharedChange(have, want map[string]string) string {
+// sharedChange names the shared services whose specification the release changes and
+// does not replace.
+func sharedChange(have map[string]string, want Want) string {
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(have)) {
-		if got, ok := want[name]; !ok {
+		if got, ok := want.Shared[name]; !ok {
 			changed = append(changed, name+" is no longer in the manifest")
-		} else if got != have[name] {
+		} else if got != have[name] && !slices.Contains(want.Replace, name) {
 			changed = append(changed, name+" has another specification")
 		}
 	}

@@ -28,7 +28,9 @@ type Want struct {
 	// Set is the release as a set without colour: digest, inputs, version, services.
 	Set Set
 	// Shared maps each shared service of the release to its spec hash.
-	Shared  map[string]string
+	Shared map[string]string
+	// Replace names those that may be replaced when they change.
+	Replace []string
 	Verdict trust.Verdict
 	Commit  string
 	// Unknown is set while nothing could be read yet (no accepted commit).

@@ -64,8 +64,8 @@ func inFlight(in Input, now time.Time) Step {
 func cancels(in Input, now time.Time, e *Effect) release.Code {
 	d, ordered := in.Past.Deploy, in.Past.Rollback != nil
 	switch {
-	case e.Kind == SwitchTo || e.Kind == ProbeWarm:
-		return "" // both end soon, and what a switch did must be known
+	case e.Kind == SwitchTo || e.Kind == ProbeWarm || e.Kind == ReplaceShared:
+		return "" // they end soon, and what a switch or a replacement did must be known
 	case d == nil || e.Deploy != d.ID:
 		if ordered {
 			return release.RollbackOrdered
@@ -118,6 +118,12 @@ func deploy(in Input, now time.Time) Step {
 	if d.Phase == Reverting {
 		return back(in, now)
 	}
+	if d.Replacing { // there may be no such service right now: only what serves users comes before it
+		if step := serving(in, now); step != nil {
+			return step
+		}
+		return migrate(in, now)
+	}
 	if why, detail, stop := turnedAway(in, now); stop {
 		if d.idle() {
 			return settleAs(Superseded, why, detail)
@@ -139,8 +145,8 @@ func deploy(in Input, now time.Time) Step {
 		return prepare(in, now)
 	case Waiting:
 		return askTurn(in, now)
-	case Migrating: // without a migration it passes
-		return enter(d, Starting, "", "")
+	case Migrating:
+		return migrate(in, now)
 	case Starting:
 		return start(in, now)
 	case Checking:

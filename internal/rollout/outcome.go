@@ -40,6 +40,8 @@ func (s *State) intend(e Effect, at time.Time) {
 		if d.Phase == Handover {
 			d.HandedOver = true
 		}
+	case ReplaceShared:
+		d.Replacing = true
 	case RunJob:
 		d.JobBegan = d.JobBegan || !e.Back
 	case ProbeWarm:
@@ -94,6 +96,11 @@ func (s *State) outcome(o Outcome, at time.Time) {
 		d.Checked = d.Checked || done && d.Phase == Checking
 	case RunJob:
 		d.jobEnded(*e, o)
+	case ReplaceShared:
+		d.Replacing = o.Result == Interrupted || o.Result == Retryable || o.Result == Cancelled
+		if done {
+			s.replaced(*e)
+		}
 	case HandStop:
 		d.Hand.Stopped = d.Hand.Stopped || done && d.Phase == Handover
 	case HandStart:

@@ -120,18 +120,20 @@ type Effect struct {
 	Set   Set  `json:"set,omitzero"`
 	Other *Set `json:"other,omitempty"`
 	// Services limits the effect to some of the set's services; nil means all.
-	Services   []string          `json:"services,omitempty"`
-	Shared     map[string]string `json:"shared,omitempty"` // shared services to make or to remove
-	Generation uint64            `json:"generation,omitempty"`
-	Baseline   float64           `json:"baseline,omitempty"`
-	Token      Token             `json:"token,omitzero"`
-	Request    string            `json:"request,omitempty"`
-	Bad        bool              `json:"bad,omitempty"`
-	Why        release.Code      `json:"why,omitempty"`
-	Detail     string            `json:"detail,omitempty"`
-	Burst      uint64            `json:"burst,omitempty"` // probe_warm: the burst that it answers
-	Job        string            `json:"job,omitempty"`   // run_job: its name
-	Local      bool              `json:"local,omitempty"` // prepare without registry: going back
+	Services []string          `json:"services,omitempty"`
+	Shared   map[string]string `json:"shared,omitempty"` // shared services to make or to remove
+	// SharedOf says of which release each of Shared is, where not of the set's.
+	SharedOf   map[string]release.Digest `json:"sharedOf,omitempty"`
+	Generation uint64                    `json:"generation,omitempty"`
+	Baseline   float64                   `json:"baseline,omitempty"`
+	Token      Token                     `json:"token,omitzero"`
+	Request    string                    `json:"request,omitempty"`
+	Bad        bool                      `json:"bad,omitempty"`
+	Why        release.Code              `json:"why,omitempty"`
+	Detail     string                    `json:"detail,omitempty"`
+	Burst      uint64                    `json:"burst,omitempty"` // probe_warm: the burst that it answers
+	Job        string                    `json:"job,omitempty"`   // run_job: its name
+	Local      bool                      `json:"local,omitempty"` // prepare without registry: going back
 	// Back is true for effects that lead to what already served: they may use the reserves.
 	Back bool `json:"back,omitempty"`
 	// Deploy is the deployment it belongs to, "" for a settled app's upkeep.
@@ -159,13 +161,16 @@ const (
 	Retire     EffectKind = "retire"     // drain, then stop the set; containers stay
 	Drop       EffectKind = "drop"       // stop and remove the set's containers
 	Restore    EffectKind = "restore"    // put back what someone removed or stopped
-	RunJob     EffectKind = "run_job"    // one of the release's one-off runs, to its end
+	// ReplaceShared stops shared services and starts them with another specification. It
+	// ends before anything else begins, for in between there is none.
+	ReplaceShared EffectKind = "replace_shared"
+	RunJob        EffectKind = "run_job" // one of the release's one-off runs, to its end
 )
 
 // EffectKinds lists them all.
 func EffectKinds() []EffectKind {
 	return []EffectKind{Prepare, AskTurn, Start, Check, Confirm, SwitchTo, HandStop, HandStart, EndTurn,
-		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore, RunJob}
+		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore, RunJob, ReplaceShared}
 }
 
 // Outcome is how an effect ended.

@@ -20,6 +20,23 @@ func backRules() []rule {
 				"hand_start blue", "report bad: container_exited", "front_door blue", "retire blue",
 				"ends reverted, held: container_exited", "retire green: clean_up", "drop green: clean_up", "waits: container_exited",
 			}},
+		{name: "a replacement that does not come up drops green", given: func(w *world) { w.liveZero().push(3, true); w.until(Migrating, nil) },
+			fail: map[EffectKind]Result{ReplaceShared: Bad},
+			want: []string{
+				"replace_shared green", "→ reverting, bad: step_failed", "drop green", "report bad: step_failed", "end_turn green",
+				"ends reverted, held: step_failed", "waits: step_failed",
+			}},
+		{name: "a replacement stays when its release is gone back from, and is put back as it is", given: func(w *world) {
+			w.liveZero().push(3, true)
+			w.until(Baking, nil)
+			w.kill(w.live, "backend")
+			w.calm()
+			if w.state.Shared["store"] != "s2" || w.state.SharedOf["store"] != digestN(3) {
+				w.fatalf("shared %v of %v", w.state.Shared, w.state.SharedOf)
+			}
+			w.hurt, w.store = true, Exited
+		},
+			want: []string{"restore blue: drift", "waits: container_exited"}},
 		{name: "a job that fails before the switch is undone, and green is dropped", given: func(w *world) { w.liveZero().push(4, true); w.until(Checking, nil) },
 			fail: map[EffectKind]Result{RunJob: Bad},
 			want: []string{

@@ -21,6 +21,20 @@ func forwardRules() []rule {
 				[]string{"hand_stop blue", "hand_start green", "end_turn green", "→ baking"},
 				baked(release.Green),
 				[]string{"retire blue", "ends live: unproven_by_traffic", "waits: converged"})},
+		{name: "a shared service is replaced after the turn and before green starts", given: func(w *world) { w.liveZero().push(3, true) },
+			want: slices.Concat([]string{"begins release of v1.3.0 in green", "→ verifying", "→ preparing", "prepare green", "→ waiting", "ask_turn green",
+				"→ migrating", "replace_shared green", "→ starting", "start green", "→ checking", "check green", "→ confirming", "confirm green",
+				"→ switching", "switch green", "→ handover", "hand_stop blue", "hand_start green", "end_turn green", "→ baking"},
+				baked(release.Green),
+				[]string{"retire blue", "ends live: unproven_by_traffic", "waits: converged"})},
+		{name: "a replacement that was cut short is finished before anything else", given: func(w *world) {
+			w.liveZero().push(3, true)
+			w.until(Migrating, nil)
+			w.turn(func(Effect) Result { return Interrupted })
+			w.push(4, true)
+			w.order(OrderRollback, "")
+		}, stop: func(s State) bool { return s.Deploy == nil },
+			want: []string{"refuses rollback: rollback_no_target", "replace_shared green", "→ reverting: newer_release", "drop green", "end_turn green", "ends superseded: newer_release"}},
 		{name: "jobs run after the check and after the workers", given: func(w *world) { w.liveZero().push(4, true); w.until(Checking, nil) },
 			want: slices.Concat([]string{"check green", "run_job collect of green", "→ confirming", "confirm green", "→ switching", "switch green", "→ handover",
 				"hand_stop blue", "hand_start green", "run_job warm of green", "end_turn green", "→ baking"},

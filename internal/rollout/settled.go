@@ -69,7 +69,7 @@ func supersedes(in Input, now time.Time, x Set) bool {
 	_, bad := in.quarantined(w.Set)
 	_, frozen := in.Fleet.frozen(in.Past.App, now)
 	frozen = frozen && !w.Verdict.Emergency.Passes(trust.WaiveFreeze)
-	return bad == "" && !frozen && sharedChange(in.Past.Shared, w.Shared) == ""
+	return bad == "" && !frozen && sharedChange(in.Past.Shared, w) == ""
 }
 
 // begin starts a deployment of set in the colour that is not live.
@@ -93,7 +93,12 @@ func begin(in Input, kind Kind, set Set) Step {
 	case KindRelease:
 		d.place(s)
 		for name, spec := range in.Want.Shared {
-			if _, have := s.Shared[name]; !have {
+			if was, have := s.Shared[name]; have && was != spec {
+				if d.Replace == nil {
+					d.Replace = map[string]string{}
+				}
+				d.Replace[name] = spec
+			} else if !have {
 				if d.NewShared == nil {
 					d.NewShared = map[string]string{}
 				}

@@ -28,6 +28,9 @@ type State struct {
 	Garbage []Set `json:"garbage,omitempty"`
 	// Shared maps each shared service that this app runs to its spec hash.
 	Shared map[string]string `json:"shared,omitempty"`
+	// SharedOf says which release describes each of them, where not the live one: a
+	// replacement stays when its release is gone back from.
+	SharedOf map[string]release.Digest `json:"sharedOf,omitempty"`
 	// Accepted is the high-water mark against replay: the highest accepted sequence
 	// and the digest that held it.
 	Accepted Mark `json:"accepted,omitzero"`
@@ -179,6 +182,10 @@ type Deployment struct {
 	Attempts int `json:"attempts,omitempty"`
 	// NewShared are shared services that this deployment adds; going back removes them.
 	NewShared map[string]string `json:"newShared,omitempty"`
+	// Replace are shared services that it replaces before the switch; going back does not
+	// undo that. Replacing is set from the intent on until it is known how it ended.
+	Replace   map[string]string `json:"replace,omitempty"`
+	Replacing bool              `json:"replacing,omitempty"`
 	Bake      Tally             `json:"bake,omitzero"`
 	Back      *Back             `json:"back,omitempty"`
 	// Order is the operator's order behind a rollback.

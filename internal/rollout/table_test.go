@@ -97,6 +97,15 @@ func moments() []moment {
 		all = append(all, moment{"rollback, " + string(p), rollback(p)})
 	}
 	return append(all,
+		moment{"migrating, a shared service is replaced", func(w *world) {
+			w.liveZero().push(3, true)
+			w.until(Migrating, nil)
+		}},
+		moment{"migrating, the replacement was cut short", func(w *world) {
+			w.liveZero().push(3, true)
+			w.until(Migrating, nil)
+			w.turn(func(Effect) Result { return Interrupted })
+		}},
 		moment{"checking, with jobs", withJobs(Checking)},
 		moment{"handover, with jobs", withJobs(Handover)},
 		moment{"reverting before the switch, a job began", func(w *world) {

@@ -114,7 +114,7 @@ func restore(in Input, now time.Time, drifted []string) Step {
 	if len(drifted) == 0 || len(recent(s.Restores, now)) >= FlapLimit || now.Before(s.Care[Restore].Until) {
 		return nil
 	}
-	return care(in, Effect{Kind: Restore, Set: *s.Live, Services: drifted, Shared: s.Shared, Why: release.Drift, Back: true})
+	return care(in, Effect{Kind: Restore, Set: *s.Live, Services: drifted, Shared: s.Shared, SharedOf: s.SharedOf, Why: release.Drift, Back: true})
 }
 
 // mayRun reports whether containers of the set may run while no switch is under way:

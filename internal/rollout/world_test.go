@@ -32,6 +32,7 @@ type world struct {
 	running map[release.SetID]map[string]ContainerStatus // of the sets that have containers
 	address map[release.SetID]map[string]netip.Addr
 	store   ContainerStatus // the shared service's container
+	spec    string          // what it was made from
 	checked map[release.SetID]bool
 	granted bool // the fleet confirmed the deployment that is under way
 	proxy   SwitchView
@@ -83,6 +84,12 @@ func wantN(n int, accepted bool) Want {
 		Bake: release.Bake{For: 5 * time.Minute, Every: 30 * time.Second, Failures: 2}, Drain: release.Drain{HTTP: 30 * time.Second, WebSocket: time.Minute}, Keep: 3,
 		Crash: map[string]int{"backend": 3, "worker": 3},
 	}}
+	if n >= 3 {
+		w.Replace = []string{"store"}
+	}
+	if n%5 == 3 {
+		w.Shared["store"] = "s2"
+	}
 	if n%5 == 4 {
 		w.Set.Jobs = []Job{{"collect", release.BeforeSwitch, 10 * time.Minute}, {"warm", release.AfterSwitch, time.Minute}, {"undo", release.OnRevert, time.Minute}}
 	}
@@ -241,6 +248,10 @@ func (w *world) fatalf(format string, args ...any) {
 // allowed holds an intent against the promises that every intent keeps.
 func (w *world) allowed(e Effect) {
 	d := w.state.Deploy
+	serves := (e.Kind == SwitchTo || e.Kind == Restore) && w.state.Live.is(e.Set.ID)
+	if d != nil && d.Replacing && e.Kind != ReplaceShared && !serves {
+		w.fatalf("%s while a shared service may be away", e.Kind)
+	}
 	if e.Set.ID.Zero() || e.Set.ID.Colour == release.Shared {
 		w.fatalf("%s of no set: %+v", e.Kind, e.Set.ID)
 	}
@@ -283,6 +294,10 @@ func (w *world) allowed(e Effect) {
 		}
 	case RunJob:
 		w.job(e, forward)
+	case ReplaceShared:
+		if !forward || d.Crossed || d.Token.Zero() || e.Shared["store"] == "" {
+			w.fatalf("replaces the shared services at the wrong time: %+v", e)
+		}
 	case HandStop:
 		if e.Set.ID == w.live && slices.Contains(e.Services, "backend") {
 			w.fatalf("stop of what gets the traffic")
@@ -371,7 +386,7 @@ func (w *world) happen(e Effect, o *Outcome) {
 			}
 		}
 		if len(e.Shared) > 0 && w.store == "" {
-			w.store = Created
+			w.store, w.spec = Created, e.Shared["store"]
 		}
 	case AskTurn:
 		w.index++
@@ -411,11 +426,13 @@ func (w *world) happen(e Effect, o *Outcome) {
 		}
 		for _, s := range e.Services {
 			if s == "store" {
-				w.store = Running
+				w.store, w.spec = Running, e.Shared["store"]
 			} else {
 				w.running[id][s] = Running
 			}
 		}
+	case ReplaceShared:
+		w.store, w.spec = Running, e.Shared["store"]
 	case Report:
 		if e.Bad {
 			w.fleet.Quarantine = append(w.fleet.Quarantine, Quarantine{App: "shop", Digest: id.Digest, Inputs: "*", Host: "*", Content: e.Set.Content, Why: e.Why})

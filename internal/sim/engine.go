@@ -256,6 +256,50 @@ func (h host) Remove(_ context.Context, app string, set release.SetID, services 
 	return err
 }
 
+// Replace stops what has the name of each container and starts the one specified.
+func (h host) Replace(ctx context.Context, set release.SetSpec) error {
+	if err := h.world.hangs(ctx); err != nil {
+		return err
+	}
+	for _, spec := range set.Containers {
+		same := func() bool {
+			c := h.world.containers[spec.Name]
+			return c != nil && c.c.Spec == spec.Labels[release.LabelSpec]
+		}
+		err := h.edge("container", "stop", func() error {
+			if c := h.world.containers[spec.Name]; c != nil && !same() {
+				c.c.Restart = reconcile.RestartNo
+				c.c.Status, c.c.ExitCode, c.c.EndedAt = rollout.Exited, 0, time.Now()
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		err = h.edge("container", "replace", func() error {
+			if !same() {
+				h.world.created++
+				h.world.containers[spec.Name] = &container{spec: spec, version: h.world.versionOf(set.ID.Digest), c: rollout.Container{
+					ID: fmt.Sprintf("%s#%d", spec.Name, h.world.created), Name: spec.Name, Instance: spec.Labels[release.LabelInstance], App: set.App,
+					Service: spec.Service, Set: release.SetID{Target: set.ID.Target}, Spec: spec.Labels[release.LabelSpec]}}
+			}
+			c := h.world.containers[spec.Name]
+			if c.c.Status != rollout.Running {
+				c.begin()
+			}
+			c.c.Restart = reconcile.RestartAlways
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // jobTime is how long a job takes here.
 const jobTime = 2 * time.Second
 

@@ -64,6 +64,18 @@ func jobs(before int) string {
 `, before)
 }
 
+// commitStore has another store, which may be replaced.
+func commitStore(version string, sequence int) func(*World, *Agent) error {
+	return func(w *World, _ *Agent) error {
+		files := manifest(version, sequence)
+		for name, text := range files {
+			files[name] = strings.Replace(text, "x-teal: {shared: true}", "environment: {STORE: new}\n    x-teal: {shared: true, replace: stop-first}", 1)
+		}
+		w.Commit(files)
+		return nil
+	}
+}
+
 func commitJobs(version string, sequence, before int) func(*World, *Agent) error {
 	return func(w *World, _ *Agent) error {
 		files := manifest(version, sequence)
@@ -198,6 +210,9 @@ func stories() []story {
 			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0", also: []string{"orders"}, beside: []string{"orders"}},
 		{name: "one that was handed over now overlaps", steps: []step{{commitWith("v1.0.0", 1, orders(false)), ended("v1.0.0")}, {commitWith("v2.0.0", 2, orders(true)), ended("v2.0.0")}},
 			live: "v2.0.0", ends: rollout.Live, also: []string{"orders"}},
+		{name: "a shared service is replaced, then errors", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 9 * time.Second}},
+			steps: []step{v1, {commitStore("v2.0.0", 2), ended("v2.0.0")}},
+			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0"},
 		{name: "jobs, then errors", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 20 * time.Second}},
 			steps: []step{v1, {commitJobs("v2.0.0", 2, 0), ended("v2.0.0")}},
 			live:  "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed + "|" + release.ProbeFailed, refused: "v2.0.0", ran: []string{"collect", "warm", "undo"}},
@@ -357,8 +372,8 @@ func (s story) check(t *testing.T, w *World) {
 		}
 		switch {
 		case c.c.Set.Colour == release.Shared:
-			if _, ours := st.Shared[c.c.Service]; !ours {
-				t.Errorf("orphan: shared %s", c.c.Name)
+			if spec, ours := st.Shared[c.c.Service]; !ours || spec != c.c.Spec {
+				t.Errorf("orphan: shared %s, not what the journal says", c.c.Name)
 			}
 		case !known[c.c.Set]:
 			t.Errorf("orphan: %s of a set that the journal does not know", c.c.Name)

@@ -414,3 +414,30 @@ func order(t *testing.T, b *bench) {
 		t.Errorf("the second start is not later, or another container:\n%+v\n%+v", c, again)
 	}
 }
+
+func replacedShared(t *testing.T, b *bench) {
+	store := service{name: "store", class: release.ClassShared, spec: "one"}
+	was := b.set(id(release.Shared, "one"), store)
+	b.must(b.Create(t.Context(), was, no))
+	b.must(b.Start(t.Context(), was, nil))
+	b.must(b.SetRestart(t.Context(), b.app, was.ID, []string{"store"}, always))
+	before := b.one(was, 0)
+	b.must(b.Replace(t.Context(), was))
+	if now := b.one(was, 0); now.ID != before.ID || !now.StartedAt.Equal(before.StartedAt) {
+		t.Errorf("what is so already was replaced: %+v, before %+v", now, before)
+	}
+	store.spec = "two"
+	next := b.set(id(release.Shared, "two"), store)
+	for range 2 { // the second time it is so already
+		b.must(b.Replace(t.Context(), next))
+		now := b.one(next, 0)
+		if now.ID == before.ID || now.Spec == before.Spec || now.Status != rollout.Running || now.Restart != always || len(b.seen()) != 1 {
+			t.Errorf("after the replacement: %+v", b.seen())
+		}
+	}
+	missing := b.set(id(release.Shared, "two"), store, service{name: "new", class: release.ClassShared})
+	b.must(b.Replace(t.Context(), missing))
+	if c := b.one(missing, 1); c.Status != rollout.Running || c.Restart != always {
+		t.Errorf("what was not there: %+v", c)
+	}
+}

@@ -32,6 +32,7 @@ type Containers interface {
 	Remove(ctx context.Context, app string, set release.SetID, services []string) error
 	Observe(ctx context.Context, app string) ([]rollout.Container, error)
 	RunOnce(ctx context.Context, spec release.ContainerSpec) (exit int, tail string, err error)
+	Replace(ctx context.Context, set release.SetSpec) error
 }
 
 // World is one engine with what the tests need around it. All of it is required.
@@ -102,6 +103,7 @@ func RunIn(t *testing.T, bubble func(*testing.T, func(*testing.T)), open func(t 
 		{"what vanished is put back, the rest is left alone", vanished},
 		{"what is gone is removed and stopped", gone},
 		{"a shared service stays through releases", shared},
+		{"a shared service is replaced, stopped first", replacedShared},
 		{"states come in order", order},
 	}
 	for i, c := range cases {
