@@ -11,7 +11,13 @@ func (s Style) Reason(e release.Entry) string {
 	var b strings.Builder
 	b.WriteString(e.ID + "  " + string(e.Code) + "\n\n")
 	b.WriteString(s.indented(e.Summary) + "\n")
-	b.WriteString("\n" + s.paragraph("Next: "+e.Next, "      ") + "\n")
+	plain := s
+	plain.Header = false
+	rows := [][]string{{"Why", e.Why}, {"Next", e.Next}, {"Who", e.Who}, {"Example", e.Example}}
+	if e.Waits {
+		rows = append(rows, []string{"Exit", "6: only time or a person is missing"})
+	}
+	b.WriteString("\n" + plain.Table(nil, rows))
 	return s.out(b.String())
 }
 

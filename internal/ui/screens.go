@@ -76,7 +76,7 @@ func (s Style) gates(gates []trust.Gate, reasons, notes []trust.Finding) string 
 
 func (s Style) finding(t Tone, f trust.Finding) string {
 	text := s.Mark(t, string(f.Code)) + " " + strings.ReplaceAll(f.Detail, "\n", "; ")
-	if s.Width > 0 && width(text)+2 > s.Width && !s.Colour {
+	if s.Width > 0 && width(text)+2 > s.Width {
 		return "  " + strings.Join(wrap(text, s.Width-4), "\n    ") + "\n"
 	}
 	return "  " + text + "\n"

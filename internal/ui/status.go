@@ -40,7 +40,7 @@ func (s Style) status(st api.Status, only string) string {
 		}
 	}
 	if len(rows) == 0 {
-		b.WriteString("no app is deployed here and the repository names none for this environment\n")
+		b.WriteString(s.paragraph("no app is deployed here and the repository names none for this environment", "") + "\n")
 		return b.String()
 	}
 	for _, a := range st.Apps {
@@ -58,14 +58,14 @@ func (s Style) status(st api.Status, only string) string {
 		for _, state := range slices.Sorted(maps.Keys(counts)) {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[state], state))
 		}
-		b.WriteString("\n" + strings.Join(parts, ", ") + ".   Why?  tealctl explain " + why[0] + "\n")
+		b.WriteString("\n" + s.paragraph(strings.Join(parts, ", ")+".   Why?  tealctl explain "+why[0], "") + "\n")
 	}
 	return b.String()
 }
 
 // paragraph is one line of text, wrapped on a terminal with what follows indented.
 func (s Style) paragraph(text, lead string) string {
-	if s.Width == 0 || width(text) <= s.Width || strings.Contains(text, "\x1b") {
+	if s.Width == 0 || width(text) <= s.Width {
 		return text
 	}
 	return strings.Join(wrap(text, s.Width-len(lead)), "\n"+lead)

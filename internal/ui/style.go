@@ -53,7 +53,7 @@ func (s Style) Mark(t Tone, word string) string {
 	return text
 }
 
-var plainSymbols = strings.NewReplacer("→", "->", "…", "...", " · ", " | ", "├─", "|-", "└─", "`-", "–", "-")
+var plainSymbols = strings.NewReplacer("→", "->", "…", "...", " · ", " | ", "├─", "|-", "│", "|", "└─", "`-", "–", "-")
 
 // out is a whole screen, with our own symbols in ASCII where it must be.
 func (s Style) out(text string) string {

@@ -79,19 +79,35 @@ func fit(text string, most int) string {
 	return b.String()
 }
 
-// wrap breaks text into lines of at most width columns, between words where it can.
+// glue is a space at which a line is not broken.
+const glue = "\x00"
+
+// wrap breaks text into lines of at most most columns, between words where it can. Colour
+// that goes on over a break is ended and begun anew.
 func wrap(text string, most int) []string {
 	var lines []string
 	line := ""
-	for word := range strings.FieldsSeq(text) {
+	for text != "" {
+		word := strings.TrimLeft(text, " ")
+		space := text[:len(text)-len(word)]
+		word, _, _ = strings.Cut(word, " ")
+		text = text[len(space)+len(word):]
+		if line != "" && width(line)+len(space)+width(word) <= most {
+			line += space + word
+			continue
+		}
+		if line != "" {
+			lines, line = append(lines, line), ""
+		}
 		for width(word) > most { // one word longer than a line
-			if line != "" {
-				lines, line = append(lines, line), ""
-			}
 			cut := 0
 			for n := 0; cut < len(word); {
+				if e := escape(word[cut:]); e != "" {
+					cut += len(e)
+					continue
+				}
 				r, size := utf8.DecodeRuneInString(word[cut:])
-				if n+runeWidth(r) > most && cut > 0 {
+				if n+runeWidth(r) > most && n > 0 {
 					break
 				}
 				n += runeWidth(r)
@@ -99,17 +115,28 @@ func wrap(text string, most int) []string {
 			}
 			lines, word = append(lines, word[:cut]), word[cut:]
 		}
-		switch {
-		case line == "":
-			line = word
-		case width(line)+1+width(word) <= most:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), word
-		}
+		line = word
 	}
 	if line != "" || len(lines) == 0 {
 		lines = append(lines, line)
+	}
+	colour := ""
+	for i, l := range lines {
+		l = colour + strings.ReplaceAll(l, glue, " ")
+		for rest := l; ; {
+			at := strings.Index(rest, "\x1b[")
+			if at < 0 {
+				break
+			}
+			if colour = escape(rest[at:]); colour == "\x1b[0m" {
+				colour = ""
+			}
+			rest = rest[at+2:]
+		}
+		if colour != "" {
+			l += "\x1b[0m"
+		}
+		lines[i] = l
 	}
 	return lines
 }
@@ -171,7 +198,7 @@ func (s Style) Table(header []string, rows [][]string) string {
 		}
 		if len(row) > last {
 			cell := []string{row[last]}
-			if s.Width > 0 && escape(row[last]) == "" && width(row[last]) > room {
+			if s.Width > 0 && width(row[last]) > room {
 				cell = wrap(row[last], room)
 			}
 			line += strings.Join(cell, "\n"+lead)

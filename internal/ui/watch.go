@@ -59,11 +59,7 @@ func (s Style) tree(a api.AppStatus, now time.Time) string {
 				tone = Back
 			}
 		}
-		word := string(p)
-		if note != "" {
-			word = fmt.Sprintf("%-11s", word)
-		}
-		lines = append(lines, s.Mark(tone, word)+note)
+		lines = append(lines, s.Mark(tone, string(p))+note)
 	}
 	switch {
 	case d.From != nil && !d.SwitchedAt.IsZero():
@@ -74,11 +70,15 @@ func (s Style) tree(a api.AppStatus, now time.Time) string {
 		lines = append(lines, "going back  there is nothing to go back to: this is the first release")
 	}
 	for i, line := range lines {
-		branch := "├─ "
+		branch, trunk := "├─ ", "│    "
 		if i == len(lines)-1 {
-			branch = "└─ "
+			branch, trunk = "└─ ", "     "
 		}
-		b.WriteString(branch + line + "\n")
+		parts := []string{strings.ReplaceAll(line, glue, " ")}
+		if s.Width > 0 {
+			parts = wrap(line, s.Width-len(trunk))
+		}
+		b.WriteString(branch + strings.Join(parts, "\n"+trunk) + "\n")
 	}
 	return b.String()
 }
@@ -88,7 +88,7 @@ func (s Style) gateWords(gates []trust.Gate) string {
 	var words []string
 	for _, g := range gates {
 		if g.State != trust.GateSkipped {
-			words = append(words, s.gate(g))
+			words = append(words, strings.ReplaceAll(s.gate(g), " ", glue))
 		}
 	}
 	return strings.Join(words, "  ")
