@@ -139,7 +139,7 @@ func (t *tool) logs() *cobra.Command {
 		Use:     "logs APP [SERVICE]",
 		Short:   "Container logs of a colour",
 		Example: "  tealctl logs shop backend -f\n  tealctl logs shop --colour green --tail 50",
-		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: t.completeApps,
+		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: t.completeServices,
 		Annotations: reads(fromAgent),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.App, q.Colour = args[0], release.Colour(colour)

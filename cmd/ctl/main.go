@@ -83,6 +83,7 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 	add("steer", t.rollback(), t.resume(), t.retry(), t.freeze(), t.unfreeze(), t.sync())
 	root.AddCommand(t.version(), t.state(), t.exitCodes())
 	strict(root)
+	t.completeFlags(root)
 	return root
 }
 

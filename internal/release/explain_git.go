@@ -13,4 +13,7 @@ var gitPages = map[Code]page{
 	RepoAuthRefused:  {byRoot, "The server said no to the token, password or key of this host, or the file that holds it cannot be read by the agent.", "ls -l /etc/teal/git-token; git ls-remote https://git.example.com/releases.git"},
 	RepoTooLarge:     {byRepo, "The server sent more than the limits of this host allow: a large file in the history, or a server that does not stop sending.", "git count-objects -vH"},
 	RepoStale:        {byRepo, "A server that shows yesterday's state looks like a quiet day; a signed heartbeat in Git tells them apart, and it is overdue.", "git log -1 --format=%cd -- trust/heartbeat.json"},
+
+	"repo_host_key": {byRoot, "The server showed another key than the pinned one: it was rebuilt, or somebody stands between it and this host.", "ssh-keyscan git.example.com | ssh-keygen -lf -"},
+	"too_many_refs": {byRepo, "Each followed ref is fetched and compared each time, so their number is bounded.", "git push origin --delete phase-1/done"},
 }

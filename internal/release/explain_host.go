@@ -18,4 +18,14 @@ var hostPages = map[Code]page{
 	ContainerMissing:    {byNobody, "The journal says that a container should be there and the engine does not have it: somebody removed it, or the engine lost it.", "docker events --filter event=destroy --since 1h"},
 	EngineRefused:       {byRoot, "The engine answered with an error that neither the release nor the host's disk explains; often it helps that it is asked again.", "journalctl -u docker -n 50"},
 	FileNotWritten:      {byRoot, "Secrets and configs become files of the state directory before the containers that mount them; the write did not succeed.", "df -h /var/lib/teal; ls -ld /var/lib/teal/releases"},
+
+	"secret_missing":     {byRoot, "The release names a secret as external, and agent.yaml of this host says nothing about where its value is.", "secrets: {shop: {database-url: {file: /etc/teal/secrets/database-url}}}"},
+	"secret_empty":       {byRoot, "The file or credential is there and holds no byte: mostly a deployment of the host that was interrupted.", "ls -l /etc/teal/secrets"},
+	"secret_too_large":   {byRoot, "Secrets are kept with each stored release and read into memory, so their size is bounded.", "ls -l /etc/teal/secrets"},
+	"secret_unreadable":  {byRoot, "The agent's user may not read the file, or a part of its path is missing or a link.", "ls -l /etc/teal/secrets; systemctl cat teal-agent | grep LoadCredential"},
+	"secret_misplaced":   {byAuthor, "Every sealed value carries its environment, app and name inside, so that a copied file cannot be used elsewhere.", "tealctl secrets encrypt --env production --app shop --name database-url"},
+	"secret_unopened":    {byRoot, "The age file was sealed for other recipients than this host's identity, or cut off on its way.", "age-keygen -y /etc/teal/identity.txt"},
+	"identity_missing":   {byRoot, "Values sealed with age can be opened only with the private half of one of their recipients.", "age-keygen -o /etc/teal/identity.txt; chmod 0400 /etc/teal/identity.txt"},
+	"host_label_missing": {byRoot, "hostEnv takes a value from label.NAME, and this host declares no label of that name.", "labels: {region: eu-1}   # in agent.yaml"},
+	"inputs_lost":        {byRoot, "A stored release is started again with the secrets and values that it had; those of this one are gone or changed.", "ls -l /var/lib/teal/releases"},
 }

@@ -17,4 +17,6 @@ var manifestPages = map[Code]page{
 	EnvFileInvalid:       {byAuthor, "An env_file is read line by line as NAME=value; a line is something else, or its quotes do not pair up.", "LOG_LEVEL=info"},
 	NameMismatch:         {byAuthor, "Approvals, containers and routes are found by the app's name, which the directory and name: must agree on.", "name: shop   # in environments/production/shop/release.yaml"},
 	DirectoryUnreadable:  {byAuthor, "The directory under environments/ has no release.yaml in that commit, or it is a link or an executable.", "git add --chmod=-x environments/production/shop/release.yaml"},
+
+	"secret_not_sealed": {byAuthor, "A value in Git in plain text is known to everybody who can read the repository, now and in every old clone.", "tealctl secrets encrypt --env production --app shop --name database-url"},
 }

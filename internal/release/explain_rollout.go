@@ -57,4 +57,14 @@ var rolloutPages = map[Code]page{
 	EvidenceUnreadable: {byRepo, "The approvals' directory holds a link, a file too large or an unreadable object, and fails closed.", "git ls-tree -r -l HEAD approvals/production/shop"},
 	EdgeFull:           {byRoot, "Each routed container of both colours and of kept releases has its own fixed address in edge.subnet.", "edge: {subnet: 172.30.0.0/20}"},
 	Broken:             {byOperator, "teal met a state that its own rules exclude and stopped rather than guess.", "tealctl events -o json > events.json"},
+	JobFailed:          {byAuthor, "A one-off run of the release (x-teal.jobs) ended with an error or ran out of its time.", "jobs: [{name: collectstatic, service: backend, command: [python, manage.py, collectstatic], when: before-switch}]"},
+
+	"replace_failed":      {byAuthor, "The new container of a shared service did not start or did not become healthy; nothing else was touched.", "tealctl explain shop; docker ps -a --filter label=teal.app=shop"},
+	"not_placed":          {byRoot, "placement names host labels, and this host's agent.yaml does not have them with those values.", "labels: {beat: \"yes\"}   # in agent.yaml"},
+	"singleton_ambiguous": {byAuthor, "singleton promises at most one in the fleet, so that its placement must fit one host alone.", "x-teal: {singleton: true, placement: {beat: \"yes\"}}"},
+	"removed":             {byNobody, "x-teal.absent was approved, or an operator ordered the removal; volumes are kept unless purge names them.", "tealctl history shop -n 3"},
+	"not_removable":       {byAuthor, "An order may remove only what Git does not want here, or the next commit would bring it back.", "x-teal: {absent: true}"},
+	"inputs_differ":       {byOperator, "A secret or a host value was changed at its source after the live containers were made from the old one.", "tealctl secrets status shop"},
+	"inputs_changed":      {byNobody, "Secrets and host values are part of what is deployed; when they change the same digest goes through blue and green again.", "tealctl history shop -n 3"},
+	"inputs_same":         {byOperator, "A rotation was ordered and every secret and host value still has the value that the live containers use.", "tealctl secrets status shop"},
 }
