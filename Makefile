@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust fuzz fuzz-long deps clean engine
+.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -18,7 +18,10 @@ build: ## the binaries, static, into bin/
 engine: ## a container engine that answers: installed and started when root on Debian or Ubuntu
 	@test/engine.sh
 
-test: engine build ## unit, race, property, sim and end-to-end tests on the real engine
+tmux: ## the terminal that tests of tealctl use: installed when root on Debian or Ubuntu
+	@command -v tmux >/dev/null || { [ "$$(id -u)" = 0 ] && timeout 120 apt-get install -y -qq tmux >/dev/null 2>&1; } || echo "no tmux: the tests on a real terminal are skipped"
+
+test: engine tmux build ## unit, race, property, sim and end-to-end tests on the real engine
 	$(GO) test -count=1 -timeout 20m $(UNIT)
 	$(GO) test -count=1 -race -timeout 20m $(RACE)
 	$(GO) test -count=1 -timeout 20m ./test/e2e/...
