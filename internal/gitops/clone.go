@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -65,7 +66,7 @@ func (r *Repo) newClone() (string, error) {
 	}
 	files := map[string]string{
 		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
-		"HEAD":   "ref: refs/heads/" + r.cfg.Branch + "\n",
+		"HEAD":   r.headLine(),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -108,14 +109,17 @@ func (r *Repo) mark() {
 
 func (r *Repo) writeRefs() error {
 	dir := r.clonePath()
-	want := map[string]string{"HEAD": "ref: refs/heads/" + r.cfg.Branch + "\n"}
-	for _, name := range r.branches() {
+	want := map[string]string{"HEAD": r.headLine()}
+	for _, name := range r.names() {
 		if head, ok := r.head(name); ok {
-			want["refs/heads/"+name] = head.Commit() + "\n"
+			want[name] = head.Commit() + "\n"
 		}
 	}
 	if !exists(dir) {
 		return nil
+	}
+	if err := sweepRefs(dir, want); err != nil {
+		return err
 	}
 	for name, text := range want {
 		path := filepath.Join(dir, filepath.FromSlash(name))
@@ -134,6 +138,51 @@ func (r *Repo) writeRefs() error {
 		return fmt.Errorf("write reference: %w", err)
 	}
 	return nil
+}
+
+// sweepRefs removes references that are not wanted, and the directories that they leave
+// behind: a branch a that was removed stands in the way of a new one a/b.
+func sweepRefs(dir string, want map[string]string) error {
+	var dirs []string
+	for _, top := range []string{"refs/heads", "refs/tags"} {
+		root := filepath.Join(dir, filepath.FromSlash(top))
+		err := filepath.WalkDir(root, func(at string, e fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(dir, at)
+			switch _, ok := want[filepath.ToSlash(rel)]; {
+			case err != nil:
+				return err
+			case e.IsDir():
+				if at != root {
+					dirs = append(dirs, at)
+				}
+			case !ok:
+				return os.Remove(at)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("remove reference: %w", err)
+		}
+	}
+	for _, at := range slices.Backward(dirs) { // deepest first
+		_ = os.Remove(at) // what is not empty stays
+	}
+	return nil
+}
+
+// headLine is the HEAD of the clone: what is followed first, if it is a branch.
+func (r *Repo) headLine() string {
+	name := branchRef(r.cfg.Evidence)
+	if first := r.cfg.Follow[0]; first.Branch != "" {
+		name = branchRef(first.Branch)
+	}
+	return "ref: " + name + "\n"
 }
 
 // fingerprint tells whether somebody touched the clone's packs: names, sizes and

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -25,11 +26,20 @@ type Config struct {
 	// URL is an absolute local path (bare or not), file:///path, http:// or https://.
 	// Credentials in it are refused.
 	URL string
-	// Branch is followed as refs/heads/<Branch>; "" means DefaultBranch.
+	// Branch is followed as refs/heads/<Branch>; "" means DefaultBranch. It is the short
+	// form of a Follow with this one branch.
 	Branch string
-	// Evidence is the branch that approvals and attestations are read from; "" means
-	// Branch. Both come from one fetch.
+	// Follow lists what says what is desired, at most MaxRefs refs in all; empty means
+	// Branch. With Follow, Branch has to be empty.
+	Follow []Follow
+	// Evidence is the branch that approvals and attestations are read from; "" means the
+	// one branch that is followed by name. It has to be given when there is not exactly
+	// one, or when tags are followed: they are made before the approvals. All come from
+	// one look.
 	Evidence string
+	// Environment is the one whose apps' directories are told apart when several refs are
+	// followed (Ref.Seen); "" tells none apart.
+	Environment string
 	// Dir is our own directory (absolute): clone.git in it is a cache, accepted.json
 	// is durable state. Open makes it.
 	Dir string
@@ -89,8 +99,11 @@ func set[T int | int64 | string | time.Duration](field *T, value T) {
 }
 
 func (c Config) orDefault() Config {
-	set(&c.Branch, DefaultBranch)
-	set(&c.Evidence, c.Branch)
+	if len(c.Follow) == 0 {
+		set(&c.Branch, DefaultBranch)
+		c.Follow, c.Branch = []Follow{{Branch: c.Branch}}, ""
+	}
+	set(&c.Evidence, c.onlyBranch())
 	set(&c.Poll, DefaultPoll)
 	set(&c.Timeout, DefaultTimeout)
 	c.Limits = c.Limits.orDefault()
@@ -98,6 +111,21 @@ func (c Config) orDefault() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// onlyBranch is the one branch that is followed by name; "" when there is none, more
+// than one, or a tag.
+func (c Config) onlyBranch() string {
+	only := ""
+	for _, f := range c.Follow {
+		switch {
+		case f.Tag != "" || f.Semver != "", f.Branch != "" && only != "" && only != f.Branch:
+			return ""
+		case f.Branch != "":
+			only = f.Branch
+		}
+	}
+	return only
 }
 
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
@@ -111,12 +139,12 @@ func (c Config) Validate() error {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("url: %w", err))
 	}
-	c = c.orDefault()
-	for field, name := range map[string]string{"branch": c.Branch, "evidence": c.Evidence} {
-		if err := checkBranch(name); err != nil {
-			bad("%s: %w", field, err)
-		}
+	if c.Branch != "" && len(c.Follow) > 0 {
+		bad("branch: give either branch or follow; branch: %s is the short form of follow: [{branch: %[1]s}]", escape(c.Branch, 100))
 	}
+	short := len(c.Follow) == 0
+	c = c.orDefault()
+	problems = append(problems, c.checkFollow(short)...)
 	if !filepath.IsAbs(c.Dir) {
 		bad("dir: %q is not an absolute path", c.Dir)
 	}
@@ -155,6 +183,41 @@ func (c Config) Validate() error {
 		bad("limits: a limit is negative")
 	}
 	return errors.Join(problems...)
+}
+
+// checkFollow checks what is followed and where evidence comes from.
+func (c Config) checkFollow(short bool) []error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if len(c.Follow) > MaxRefs {
+		bad("follow: %d entries; at most %d", len(c.Follow), MaxRefs)
+	}
+	sound, tags := true, false
+	for i, f := range c.Follow {
+		tags = tags || f.Tag != "" || f.Semver != ""
+		err := f.validate()
+		sound = sound && err == nil
+		switch {
+		case err == nil && slices.Contains(c.Follow[:i], f):
+			bad("follow[%d]: %s is there twice", i, f)
+		case err != nil && short:
+			problems = append(problems, err)
+		case err != nil:
+			bad("follow[%d]: %w", i, err)
+		}
+	}
+	switch {
+	case c.Evidence == "" && !sound:
+	case c.Evidence == "" && tags:
+		bad("evidence: name the branch of approvals and attestations: they are made after the tag, so a tag cannot hold them")
+	case c.Evidence == "":
+		bad("evidence: name the branch of approvals and attestations: what is followed is not one branch")
+	default:
+		if err := checkBranch(c.Evidence); err != nil {
+			bad("evidence: %w", err)
+		}
+	}
+	return problems
 }
 
 // branchName is stricter than Git: it is a path below refs/heads, an argument of

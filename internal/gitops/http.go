@@ -67,7 +67,7 @@ func (s *httpSource) look(ctx context.Context) (visit, error) {
 		_ = session.Close()
 		return nil, fmt.Errorf("list the branches of %s: %w", s.url, err)
 	}
-	return &httpVisit{session: session, refs: refs}, nil
+	return &httpVisit{advertised: advertised{refs.References, refs.Peeled}, session: session, can: refs.Capabilities}, nil
 }
 
 // connect gives the HTTP client, with the CA file as it is now.
@@ -184,13 +184,9 @@ func readBounded(path string, max int64) ([]byte, error) {
 }
 
 type httpVisit struct {
+	advertised
 	session transport.UploadPackSession
-	refs    *packp.AdvRefs
-}
-
-func (v *httpVisit) branch(name string) (plumbing.Hash, bool, error) {
-	h, ok := v.refs.References["refs/heads/"+name]
-	return h, ok, nil
+	can     *capability.List
 }
 
 func (v *httpVisit) knows(context.Context, plumbing.Hash) bool { return false }
@@ -198,8 +194,8 @@ func (v *httpVisit) knows(context.Context, plumbing.Hash) bool { return false }
 func (v *httpVisit) close() { _ = v.session.Close() }
 
 func (v *httpVisit) pack(ctx context.Context, w io.Writer, wants, haves []plumbing.Hash, _ func(plumbing.Hash) bool) error {
-	req := packp.NewUploadPackRequestFromCapabilities(v.refs.Capabilities)
-	if v.refs.Capabilities.Supports(capability.NoProgress) {
+	req := packp.NewUploadPackRequestFromCapabilities(v.can)
+	if v.can.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return fmt.Errorf("ask for a pack: %w", err)
 		}

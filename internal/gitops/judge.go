@@ -11,7 +11,7 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// judged is what became of one branch's head.
+// judged is what became of one ref's head.
 type judged struct {
 	target  target
 	snap    Snapshot // of the head; only without a verdict
@@ -36,7 +36,7 @@ func (o outcome) adoption(adopt plumbing.Hash) error {
 			return nil
 		}
 	}
-	return refuse(release.HistoryRewritten, "commit %s is not in the history of a branch that was refused; nothing was changed", adopt)
+	return refuse(release.HistoryRewritten, "commit %s is not in the history of a ref that was refused; nothing was changed", adopt)
 }
 
 func (o outcome) verdict() *Error {
@@ -53,29 +53,43 @@ func (o outcome) verdict() *Error {
 func (r *Repo) judge(ctx context.Context, reader *store, targets []target, adopt plumbing.Hash, before known) (outcome, error) {
 	out := outcome{read: make(known)}
 	step := make(map[string]stride)
+	refused := make(map[string]*Error)
 	for _, t := range targets {
-		if !t.present {
+		if !t.present || t.refused != nil || t.failed != nil {
 			continue
 		}
 		s, err := r.stride(ctx, reader, t, adopt)
-		if err != nil {
+		if verdict := refusal(err); err != nil && verdict == nil {
 			return out, err
+		} else if verdict != nil {
+			refused[t.name] = verdict
+			continue
 		}
 		step[t.name] = s
 	}
-	// With the record lost, root's word for the followed branch covers the evidence too.
-	begins := r.lost != nil && step[r.cfg.Branch] == adopted
+	// With the record lost, root's word for one desired ref covers the others and the
+	// evidence too.
+	begins := false
+	for _, t := range targets {
+		begins = begins || r.lost != nil && step[t.name] == adopted && r.cfg.desired(t.name)
+	}
 	for _, t := range targets {
 		j := judged{target: t, adopted: step[t.name] == adopted}
-		b := r.rec.Branches[t.name]
+		b := r.rec.Refs[t.name]
 		switch {
+		case t.refused != nil:
+			j.verdict = t.refused
+		case t.failed != nil:
+			j.verdict = t.failed
 		case !t.present:
-			j.verdict = refuse(release.BranchMissing, "the repository has no branch %s", t.name)
+			j.verdict = refuse(release.BranchMissing, "the repository has no %s", shortRef(t.name))
+		case refused[t.name] != nil:
+			j.verdict = refused[t.name]
 		case step[t.name] == sideways && r.lost == nil:
-			b.Refused = t.head.String()
+			b.Refused = t.at.commit.String()
 			j.verdict = rewritten(t.name, b)
 		case r.lost != nil && !begins:
-			j.verdict = refuse(release.GitStateLost, "commit %s is not in the history of branch %s", adopt, t.name)
+			j.verdict = refuse(release.GitStateLost, "commit %s is not in the history of %s", adopt, shortRef(t.name))
 		default:
 			var err error
 			if j.snap, err = r.inspect(ctx, reader, t, before, out.read); err != nil {
@@ -99,8 +113,12 @@ const (
 )
 
 func (r *Repo) stride(ctx context.Context, reader *store, t target, adopt plumbing.Hash) (stride, error) {
-	if b, had := r.rec.Branches[t.name]; had {
-		ok, err := descends(ctx, reader, t.head, plumbing.NewHash(b.Commit))
+	if b, had := r.rec.Refs[t.name]; had {
+		before := plumbing.NewHash(b.Commit)
+		ok, err := t.at.commit == before, error(nil)
+		if !ok && !movesNever(t.name) {
+			ok, err = descends(ctx, reader, t.at.commit, before)
+		}
 		if ok || err != nil {
 			return ahead, err
 		}
@@ -110,7 +128,7 @@ func (r *Repo) stride(ctx context.Context, reader *store, t target, adopt plumbi
 	if adopt.IsZero() {
 		return sideways, nil
 	}
-	ok, err := descends(ctx, reader, t.head, adopt)
+	ok, err := descends(ctx, reader, t.at.commit, adopt)
 	if !ok || err != nil {
 		return sideways, err
 	}
@@ -119,18 +137,18 @@ func (r *Repo) stride(ctx context.Context, reader *store, t target, adopt plumbi
 
 // inspect reads all of a head's tree and checks whose repository it is.
 func (r *Repo) inspect(ctx context.Context, reader *store, t target, before, read known) (Snapshot, error) {
-	probe, err := newSnapshot(reader, reader, t.head, r.cfg.Limits)
+	probe, err := newSnapshot(reader, reader, t.at.commit, r.cfg.Limits)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if t.name == r.cfg.Branch {
+	if r.cfg.desired(t.name) {
 		if err := checkIdentity(probe, r.cfg.RepoID); err != nil {
 			return Snapshot{}, err
 		}
 	}
 	found, err := complete(ctx, reader, probe.tree, before, true, r.cfg.Limits)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("read commit %s: %w", t.head, err)
+		return Snapshot{}, fmt.Errorf("read commit %s: %w", t.at.commit, err)
 	}
 	maps.Copy(read, found)
 	probe.objs = r // outlives reader
@@ -148,6 +166,9 @@ func refusal(err error) *Error {
 	return classify(err)
 }
 
-func rewritten(branch string, b record) *Error {
-	return refuse(release.HistoryRewritten, "branch %s points to %s, which does not descend from %s that was accepted last; that one stays in use", branch, b.Refused, b.Commit)
+func rewritten(full string, b record) *Error {
+	if movesNever(full) {
+		return refuse(release.HistoryRewritten, "%s was moved to %s; a tag that was accepted stays at %s, which is in use", shortRef(full), b.Refused, b.Commit)
+	}
+	return refuse(release.HistoryRewritten, "%s points to %s, which does not descend from %s that was accepted last; that one stays in use", shortRef(full), b.Refused, b.Commit)
 }

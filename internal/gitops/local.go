@@ -1,7 +1,6 @@
 package gitops
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +24,8 @@ import (
 type localSource struct {
 	path   string
 	limits Limits
+	peeled *peels
+	packed *packedCache
 }
 
 func (l localSource) look(context.Context) (visit, error) {
@@ -35,17 +36,69 @@ func (l localSource) look(context.Context) (visit, error) {
 	if err := dir.check(); err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", l.path, err)
 	}
-	return &localVisit{dir: dir, limits: l.limits}, nil
+	dir.cache = l.packed
+	return &localVisit{dir: dir, limits: l.limits, peeled: l.peeled}, nil
 }
 
 type localVisit struct {
 	dir    gitDir
 	limits Limits
+	peeled *peels
 	store  *store // opened when objects are needed; a poll only reads a ref
 }
 
-func (v *localVisit) branch(name string) (plumbing.Hash, bool, error) {
-	return v.dir.ref("refs/heads/"+name, 0)
+func (v *localVisit) tips(ctx context.Context, what ask) (map[string]tip, error) {
+	out := make(map[string]tip)
+	names := what.exact
+	for _, prefix := range what.prefixes {
+		found, err := v.dir.list(ctx, prefix)
+		if err != nil {
+			return nil, fmt.Errorf("list %s*: %w", prefix, err)
+		}
+		names = append(slices.Clone(names), found...)
+	}
+	for _, name := range names {
+		if _, twice := out[name]; twice {
+			continue
+		}
+		h, ok, err := v.dir.ref(name, 0)
+		if err == nil && ok {
+			h, err = v.peel(name, h)
+		}
+		switch {
+		case err != nil && slices.Contains(what.exact, name):
+			return nil, fmt.Errorf("read %s: %w", shortRef(name), err)
+		case err != nil: // one that a pattern found does not stop the others
+			out[name] = tip{problem: refuse(release.RepoUnreachable, "read %s: %s", escape(shortRef(name), 200), plain(err.Error(), 200))}
+		case ok:
+			out[name] = tip{commit: h, want: h}
+		}
+	}
+	return out, nil
+}
+
+// peel finds the commit that an annotated tag stands for. Only tags are looked at, and
+// each object once: a poll opens no store.
+func (v *localVisit) peel(name string, h plumbing.Hash) (plumbing.Hash, error) {
+	if !strings.HasPrefix(name, tagPrefix) {
+		return h, nil
+	}
+	if commit, ok := v.peeled.get(h); ok {
+		return commit, nil
+	}
+	s, err := v.objects()
+	if err != nil {
+		return h, err
+	}
+	commit, err := peel(s, h)
+	if missing := (*objectError)(nil); errors.As(err, &missing) {
+		return h, refuse(release.RepoUnreachable, "the repository lacks an object or holds it damaged (%v); run git fsck in it", err)
+	}
+	if err != nil {
+		return h, err
+	}
+	v.peeled.put(h, commit)
+	return commit, nil
 }
 
 func (v *localVisit) objects() (*store, error) {
@@ -132,7 +185,10 @@ func (v *localVisit) close() {
 
 // gitDir is where a repository keeps its things: common differs from own in a linked
 // worktree.
-type gitDir struct{ own, common string }
+type gitDir struct {
+	own, common string
+	cache       *packedCache // nil: packed-refs is read each time
+}
 
 // gitDirs finds the Git directory of a bare repository, a checkout, or a linked
 // worktree.
@@ -267,22 +323,8 @@ func (d gitDir) ref(name string, depth int) (plumbing.Hash, bool, error) {
 }
 
 func (d gitDir) packedRef(name string) (plumbing.Hash, bool, error) {
-	f, err := openPlain(filepath.Join(d.common, "packed-refs"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return plumbing.ZeroHash, false, nil
-	}
-	if err != nil {
-		return plumbing.ZeroHash, false, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(io.LimitReader(f, 64<<20))
-	for lines.Scan() {
-		h, ref, ok := strings.Cut(lines.Text(), " ")
-		if ok && ref == name && commitHex.MatchString(h) {
-			return plumbing.NewHash(h), true, nil
-		}
-	}
-	return plumbing.ZeroHash, false, lines.Err()
+	h, _, err := d.packed(name, "")
+	return h, !h.IsZero(), err
 }
 
 // objectDirs are the object directories of the repository: its own and its alternates

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,7 +17,7 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// Repo follows one repository. Make it with Open.
+// Repo follows refs of one repository. Make it with Open.
 type Repo struct {
 	cfg    Config
 	local  string // path of a local repository, or ""
@@ -29,7 +32,8 @@ type Repo struct {
 	trying   sync.Mutex // held for a whole look; guards the next block
 	rec      accepted
 	lost     *Error              // accepted.json cannot be used
-	looked   map[string]lookedAt // by branch: what the last look saw
+	looked   map[string]lookedAt // by ref: what the last look saw
+	saw      []string            // the names in looked, in their order
 	known    known               // verified objects of the current clone
 	print    string              // fingerprint of the clone when it was last known good
 	hopeless string              // heads for which a new clone was built and not used
@@ -37,7 +41,9 @@ type Repo struct {
 
 	mu            sync.Mutex // guards the rest; never held while reading or fetching
 	store         *store     // nil without a clone
+	followed      []string   // full names: what is desired in its order, then evidence
 	heads         map[string]Snapshot
+	seen          map[string]record // of what is accepted
 	status        Status
 	suspect       bool // a read failed: rebuild the clone at the next look
 	current, next *flight
@@ -48,6 +54,7 @@ type Repo struct {
 type lookedAt struct {
 	head    plumbing.Hash
 	present bool
+	refused string // why it was not even looked at
 	verdict *Error // nil: accepted
 }
 
@@ -77,7 +84,7 @@ func Open(cfg Config) (*Repo, error) {
 		looked: make(map[string]lookedAt), heads: make(map[string]Snapshot),
 	}
 	if addr.local != "" {
-		r.source = localSource{path: addr.local, limits: cfg.Limits}
+		r.source = localSource{path: addr.local, limits: cfg.Limits, peeled: new(peels), packed: new(packedCache)}
 	} else {
 		r.source = &httpSource{cfg: cfg, url: addr.remote}
 	}
@@ -94,7 +101,7 @@ func Open(cfg Config) (*Repo, error) {
 // recall loads accepted.json. There is none before the first head is accepted; then
 // there is no clone either, as the record is written before the clone gets its name.
 func (r *Repo) recall() (accepted, error) {
-	fresh := accepted{RepoID: r.cfg.RepoID, Branches: make(map[string]record)}
+	fresh := accepted{RepoID: r.cfg.RepoID, Refs: make(map[string]record)}
 	rec, err := loadAccepted(r.cfg.Dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && exists(r.clonePath()):
@@ -108,18 +115,24 @@ func (r *Repo) recall() (accepted, error) {
 		r.cfg.Log.Warn("repository id changed, history starts anew", "was", rec.RepoID, "repo_id", r.cfg.RepoID)
 		return fresh, nil
 	}
-	if rec.Branches == nil {
-		rec.Branches = make(map[string]record)
-	}
 	return rec, nil
 }
 
 // reopen offers what the clone still has of the recorded heads.
 func (r *Repo) reopen() {
-	for _, name := range r.branches() {
-		if b := r.rec.Branches[name]; b.Refused != "" && r.status.Code == "" {
+	r.followed, r.seen = r.remembered(), maps.Clone(r.rec.Refs)
+	for _, name := range r.followed {
+		b, ok := r.rec.Refs[name]
+		st := RefStatus{Name: name, Head: b.Commit, Desired: r.cfg.desired(name)}
+		if b.Refused != "" {
 			v := rewritten(name, b)
-			r.status.Code, r.status.Detail = v.Code, v.Error()
+			st.Code, st.Detail = v.Code, v.Error()
+			if r.status.Code == "" {
+				r.status.Code, r.status.Detail = v.Code, v.Error()
+			}
+		}
+		if ok {
+			r.status.Refs = append(r.status.Refs, st)
 		}
 	}
 	if !exists(r.clonePath()) {
@@ -127,20 +140,37 @@ func (r *Repo) reopen() {
 	}
 	r.store = openClone(r.clonePath(), false)
 	r.print = r.fingerprint()
-	for _, name := range r.branches() {
-		b, ok := r.rec.Branches[name]
+	for _, name := range r.followed {
+		b, ok := r.rec.Refs[name]
 		if !ok {
 			continue
 		}
 		snap, err := r.holds(context.Background(), r.store, plumbing.NewHash(b.Commit))
 		if err != nil {
 			r.suspect = true
-			r.cfg.Log.Warn("clone is damaged, it will be rebuilt", "branch", name, "err", err)
+			r.cfg.Log.Warn("clone is damaged, it will be rebuilt", "ref", name, "err", err)
 			continue
 		}
 		r.heads[name] = snap
 	}
-	r.status.Head, r.status.Evidence = r.heads[r.cfg.Branch].Commit(), r.heads[r.cfg.Evidence].Commit()
+	r.status.Head, r.status.Evidence = r.first().Commit(), r.heads[branchRef(r.cfg.Evidence)].Commit()
+}
+
+// remembered are the followed refs as the record knows them, before the first look.
+func (r *Repo) remembered() []string {
+	tips := make(map[string]tip)
+	for name, b := range r.rec.Refs {
+		if !b.Gone {
+			tips[name] = tip{commit: plumbing.NewHash(b.Commit)}
+		}
+	}
+	var names []string
+	for _, t := range r.cfg.targets(tips, slices.Collect(maps.Keys(tips))) {
+		if strings.HasPrefix(t.name, "refs/") {
+			names = append(names, t.name)
+		}
+	}
+	return names
 }
 
 // holds makes a Snapshot of a commit after finding every object of its tree.
@@ -155,26 +185,39 @@ func (r *Repo) holds(ctx context.Context, s *store, h plumbing.Hash) (Snapshot, 
 	return snap, nil
 }
 
-// branches are the followed branches: what is desired first, then evidence.
-func (r *Repo) branches() []string {
-	if r.cfg.Evidence == r.cfg.Branch {
-		return []string{r.cfg.Branch}
-	}
-	return []string{r.cfg.Branch, r.cfg.Evidence}
-}
-
-// Head is the last accepted commit of the followed branch; false before the first, or
-// while a damaged clone waits for its repair.
-func (r *Repo) Head() (Snapshot, bool) { return r.head(r.cfg.Branch) }
-
-// EvidenceHead is the last accepted commit of the evidence branch, which is the
-// followed branch unless Config.Evidence names another.
-func (r *Repo) EvidenceHead() (Snapshot, bool) { return r.head(r.cfg.Evidence) }
-
-func (r *Repo) head(name string) (Snapshot, bool) {
+// names are the followed refs by full name: what is desired in its order, then evidence.
+func (r *Repo) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s, ok := r.heads[name]
+	return r.followed
+}
+
+// Head is the last accepted commit of the first followed ref that has one; false before
+// the first, or while a damaged clone waits for its repair. Desired gives all of them.
+func (r *Repo) Head() (Snapshot, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.first()
+	return s, !s.commit.IsZero()
+}
+
+// first is Head; mu is held.
+func (r *Repo) first() Snapshot {
+	for _, name := range r.followed {
+		if s, ok := r.heads[name]; ok && r.cfg.desired(name) {
+			return s
+		}
+	}
+	return Snapshot{}
+}
+
+// EvidenceHead is the last accepted commit of the evidence branch.
+func (r *Repo) EvidenceHead() (Snapshot, bool) { return r.head(branchRef(r.cfg.Evidence)) }
+
+func (r *Repo) head(full string) (Snapshot, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.heads[full]
 	return s, ok
 }
 
@@ -186,7 +229,9 @@ func (r *Repo) Changed() <-chan struct{} { return r.changed }
 func (r *Repo) Status() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.status
+	s := r.status
+	s.Refs = slices.Clone(s.Refs)
+	return s
 }
 
 // object makes a Repo a source of objects: it reads from the current clone, opens it

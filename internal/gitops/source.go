@@ -3,6 +3,8 @@ package gitops
 import (
 	"context"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -15,8 +17,9 @@ type source interface {
 
 // visit is one look at the repository.
 type visit interface {
-	// branch is where refs/heads/<name> points; ok is false when there is none.
-	branch(name string) (h plumbing.Hash, ok bool, err error)
+	// tips are where the refs that are asked for point, by full name. It may give more
+	// than that; a ref that is not there is not in it.
+	tips(ctx context.Context, what ask) (map[string]tip, error)
 	// knows reports whether the repository surely can give a commit that no branch
 	// points to; false when that is not known.
 	knows(ctx context.Context, h plumbing.Hash) bool
@@ -24,4 +27,32 @@ type visit interface {
 	// objects are here already.
 	pack(ctx context.Context, w io.Writer, wants, haves []plumbing.Hash, has func(plumbing.Hash) bool) error
 	close()
+}
+
+// advertised is what a server says of its references, by full name: where they point,
+// and, for annotated tags, what those stand for.
+type advertised struct{ refs, peeled map[string]plumbing.Hash }
+
+func (a advertised) tips(_ context.Context, what ask) (map[string]tip, error) {
+	out := make(map[string]tip)
+	add := func(name string, h plumbing.Hash) {
+		at := tip{commit: h, want: h}
+		if commit, ok := a.peeled[name]; ok {
+			at.commit = commit
+		}
+		out[name] = at
+	}
+	for _, name := range what.exact {
+		if h, ok := a.refs[name]; ok {
+			add(name, h)
+		}
+	}
+	if len(what.prefixes) > 0 {
+		for name, h := range a.refs {
+			if slices.ContainsFunc(what.prefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+				add(name, h)
+			}
+		}
+	}
+	return out, nil
 }

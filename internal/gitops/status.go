@@ -8,9 +8,13 @@ import (
 
 // Status is where following stands.
 type Status struct {
-	// Head and Evidence are the accepted commits, 40 hex; "" before the first.
+	// Head and Evidence are the accepted commits of the first followed ref that has one and
+	// of the evidence branch, 40 hex; "" before the first.
 	Head, Evidence string
-	// Code is "" when the last look accepted everything. history_rewritten stays until
+	// Refs are the followed refs, evidence included, and what was refused of them.
+	Refs []RefStatus
+	// Code is "" when the last look accepted everything; else it is that of the first ref
+	// that was refused, or why the repository could not be looked at. history_rewritten stays until
 	// the branch descends from the accepted commit again, also while the repository
 	// cannot be reached.
 	Code   release.Code
@@ -22,4 +26,17 @@ type Status struct {
 	Next time.Time
 	// Failures counts looks in a row that did not reach the repository.
 	Failures int
+}
+
+// RefStatus is where one followed ref stands.
+type RefStatus struct {
+	// Name is the ref's full name, or the entry of Config.Follow that Code stands for
+	// ("branches phase-*/**", when that matches too many).
+	Name string
+	// Head is the accepted commit in use, 40 hex; "" when there is none.
+	Head string
+	// Desired: it says what is desired. Else it is followed for evidence only.
+	Desired bool
+	Code    release.Code // why its newest head is not used; "" when it is
+	Detail  string       // one line for people, escaped; "" when Code is
 }

@@ -1,6 +1,7 @@
 package gitops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,9 @@ import (
 
 var zeroHash plumbing.Hash
 
-// Adopt lets root accept a rewritten history, or begin again after the record was
-// lost: commit (40 hex) must be in the history of a branch that is refused now, and
-// the head of that branch is accepted without asking whether it descends from what
+// Adopt lets root accept a rewritten history or a tag that moved, or begin again after
+// the record was lost: commit (40 hex) must be in the history of a ref that is refused
+// now, and the head of that ref is accepted without asking whether it descends from what
 // was accepted before. Every other check stays. It is an error when there is nothing
 // to adopt.
 func (r *Repo) Adopt(ctx context.Context, commit string) error {
@@ -81,9 +82,13 @@ func (r *Repo) settle(reached bool, verdict, failure *Error, interrupted bool) {
 			s.Code, s.Detail = verdict.Code, verdict.Error()
 		}
 	}
-	s.Head, s.Evidence = r.heads[r.cfg.Branch].Commit(), r.heads[r.cfg.Evidence].Commit()
+	s.Head, s.Evidence = r.first().Commit(), r.heads[branchRef(r.cfg.Evidence)].Commit()
+	if reached {
+		s.Refs = r.refs()
+	}
 	r.status = s
 	r.mu.Unlock()
+	changed := !slices.Equal(s.Refs, was.Refs)
 
 	switch {
 	case s.Failures == 1 && was.Failures == 0:
@@ -91,22 +96,49 @@ func (r *Repo) settle(reached bool, verdict, failure *Error, interrupted bool) {
 	case s.Failures == 0 && s.Code != "" && s.Code != was.Code:
 		r.cfg.Log.Error("head refused, the accepted one stays in use", "code", s.Code, "err", s.Detail)
 	}
-	if s.Head != was.Head || s.Evidence != was.Evidence {
-		r.cfg.Log.Info("head accepted", "was", was.Head, "commit", s.Head, "evidence", s.Evidence)
+	if changed {
+		r.say(was.Refs, s.Refs)
 	}
 	if s.Code == "" && was.Code != "" {
 		r.cfg.Log.Info("repository is followed again", "was", was.Code)
 	}
-	if s.Head != was.Head || s.Evidence != was.Evidence || s.Code != was.Code {
+	if changed || s.Head != was.Head || s.Evidence != was.Evidence || s.Code != was.Code {
 		poke(r.changed)
 	}
 }
 
-// target is where a branch points now.
-type target struct {
-	name    string
-	head    plumbing.Hash
-	present bool
+// say logs what changed of each ref.
+func (r *Repo) say(was, now []RefStatus) {
+	before := make(map[string]RefStatus, len(was))
+	for _, s := range was {
+		before[s.Name] = s
+	}
+	for _, s := range now {
+		b := before[s.Name]
+		delete(before, s.Name)
+		if s.Head != b.Head {
+			r.cfg.Log.Info("head accepted", "ref", s.Name, "was", b.Head, "commit", s.Head)
+		}
+		if s.Code != "" && s.Code != b.Code {
+			r.cfg.Log.Warn("head of a ref refused", "ref", s.Name, "code", s.Code, "err", s.Detail)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		r.cfg.Log.Info("ref is followed no more", "ref", name, "was", before[name].Head)
+	}
+}
+
+// refs are the followed refs as the last look left them; mu is held, and trying.
+func (r *Repo) refs() []RefStatus {
+	var out []RefStatus
+	for _, name := range r.saw {
+		st := RefStatus{Name: name, Head: r.heads[name].Commit(), Desired: r.cfg.desired(name)}
+		if v := r.looked[name].verdict; v != nil {
+			st.Code, st.Detail = v.Code, v.Error()
+		}
+		out = append(out, st)
+	}
+	return out
 }
 
 // try looks, fetches and judges. reached says that the repository answered and all of
@@ -120,14 +152,11 @@ func (r *Repo) try(ctx context.Context, adopt plumbing.Hash) (reached bool, verd
 		return false, nil, err
 	}
 	defer v.close()
-	var targets []target
-	for _, name := range r.branches() {
-		h, ok, err := v.branch(name)
-		if err != nil {
-			return false, nil, fmt.Errorf("read branch %s: %w", name, err)
-		}
-		targets = append(targets, target{name, h, ok})
+	tips, err := v.tips(ctx, r.cfg.ask())
+	if err != nil {
+		return false, nil, err
 	}
+	targets := r.cfg.targets(tips, r.names())
 	intact := r.intact(ctx)
 	if adopt.IsZero() && r.nothingNew(targets, intact) {
 		r.mark()
@@ -150,9 +179,12 @@ func (r *Repo) try(ctx context.Context, adopt plumbing.Hash) (reached bool, verd
 // nothingNew reports that the same heads were judged before and the clone is as it
 // was left.
 func (r *Repo) nothingNew(targets []target, intact bool) bool {
+	if len(targets) != len(r.looked) {
+		return false
+	}
 	for _, t := range targets {
 		l, ok := r.looked[t.name]
-		if !ok || l.head != t.head || l.present != t.present {
+		if !ok || l.head != t.at.commit || l.present != t.present || l.refused != t.why() {
 			return false
 		}
 	}
@@ -162,7 +194,7 @@ func (r *Repo) nothingNew(targets []target, intact bool) bool {
 func key(targets []target) string {
 	var b strings.Builder
 	for _, t := range targets {
-		fmt.Fprintf(&b, "%s %s\n", t.name, t.head)
+		fmt.Fprintf(&b, "%s %s\n", t.name, t.at.commit)
 	}
 	return b.String()
 }
@@ -190,8 +222,8 @@ func (r *Repo) intact(ctx context.Context) bool {
 		return true
 	}
 	fresh := openClone(r.clonePath(), false)
-	for _, name := range r.branches() {
-		if b, ok := r.rec.Branches[name]; ok {
+	for _, name := range r.names() {
+		if b, ok := r.rec.Refs[name]; ok {
 			if _, err := r.holds(ctx, fresh, plumbing.NewHash(b.Commit)); err != nil {
 				r.cfg.Log.Warn("clone was changed from outside and is damaged", "err", err)
 				return false
@@ -217,7 +249,7 @@ func (r *Repo) advance(ctx context.Context, v visit, targets []target, adopt plu
 		}
 		defer os.RemoveAll(dir) // after a swap nothing is there any more
 	}
-	if err := r.fetch(ctx, v, dir, targets, whole); err != nil {
+	if err := r.fetchEach(ctx, v, dir, targets, whole); err != nil {
 		return nil, err
 	}
 	reader := openClone(dir, true)
@@ -237,7 +269,7 @@ func (r *Repo) advance(ctx context.Context, v visit, targets []target, adopt plu
 		}
 	}
 	use := !whole || r.worthSwapping(ctx, reader, out)
-	if err := r.record(out, use); err != nil {
+	if err := r.record(ctx, reader, out, use); err != nil {
 		return nil, err
 	}
 	if !use {
@@ -255,21 +287,49 @@ func (r *Repo) advance(ctx context.Context, v visit, targets []target, adopt plu
 	return out.verdict(), nil
 }
 
+// fetchEach adds to the clone in dir what the targets need: in one download, or, when
+// that is refused as a whole, one for each ref, so that a ref that is too large does not
+// stop the others. Which one it was is written into targets.
+func (r *Repo) fetchEach(ctx context.Context, v visit, dir string, targets []target, whole bool) error {
+	err := r.fetch(ctx, v, dir, targets, whole)
+	large := (*tooLargeError)(nil)
+	if !errors.As(err, &large) || ctx.Err() != nil {
+		return err
+	}
+	missing := 0
+	for _, t := range targets {
+		if t.present && t.refused == nil {
+			missing++
+		}
+	}
+	if missing < 2 {
+		return err
+	}
+	for i := range targets {
+		if err := r.fetch(ctx, v, dir, targets[i:i+1], whole); errors.As(err, &large) && ctx.Err() == nil {
+			targets[i].failed = classify(fmt.Errorf("fetch %s: %w", shortRef(targets[i].name), err))
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // fetch adds to the clone in dir what the targets need.
 func (r *Repo) fetch(ctx context.Context, v visit, dir string, targets []target, whole bool) error {
 	have := openClone(dir, true)
 	defer have.close()
 	var wants, haves []plumbing.Hash
-	want := func(h plumbing.Hash) {
-		if !slices.Contains(wants, h) && !have.has(h) {
-			wants = append(wants, h)
+	want := func(commit, ask plumbing.Hash) {
+		if !slices.Contains(wants, ask) && !have.has(commit) {
+			wants = append(wants, ask)
 		}
 	}
 	for _, t := range targets {
-		if t.present {
-			want(t.head)
+		if t.present && t.refused == nil {
+			want(t.at.commit, t.at.want)
 		}
-		b, ok := r.rec.Branches[t.name]
+		b, ok := r.rec.Refs[t.name]
 		if !ok {
 			continue
 		}
@@ -277,42 +337,107 @@ func (r *Repo) fetch(ctx context.Context, v visit, dir string, targets []target,
 		case !whole:
 			haves = append(haves, h)
 		case v.knows(ctx, h): // keeps the accepted head when its branch was rewritten
-			want(h)
+			want(h, h)
 		}
 	}
 	if len(wants) == 0 {
 		return nil
+	}
+	if len(targets) == 1 && !whole { // one of several: the others are here
+		for _, head := range r.accepted() {
+			haves = append(haves, head)
+		}
 	}
 	return addPack(ctx, dir, r.cfg.Limits, func(w io.Writer) error {
 		return v.pack(ctx, w, wants, ancestors(have, haves, 64), have.has)
 	})
 }
 
-// record makes durable what is refused and, with use, what is accepted. Nothing is
-// used before that.
-func (r *Repo) record(out outcome, use bool) error {
-	rec := accepted{RepoID: r.cfg.RepoID, Branches: maps.Clone(r.rec.Branches)}
-	if rec.Branches == nil {
-		rec.Branches = make(map[string]record)
-	}
-	for _, j := range out.judged {
-		b, had := rec.Branches[j.target.name]
-		switch {
-		case j.verdict == nil && use && (b.Commit != j.snap.Commit() || b.Refused != ""):
-			rec.Branches[j.target.name] = record{Commit: j.snap.Commit(), At: r.now().UTC()}
-		case j.verdict != nil && j.verdict.Code == release.HistoryRewritten && had:
-			b.Refused = j.target.head.String()
-			rec.Branches[j.target.name] = b
+// accepted are the heads in use.
+func (r *Repo) accepted() []plumbing.Hash {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []plumbing.Hash
+	for _, name := range r.followed {
+		if head, ok := r.heads[name]; ok {
+			out = append(out, head.commit)
 		}
 	}
-	if r.lost == nil && maps.Equal(rec.Branches, r.rec.Branches) {
+	return out
+}
+
+// maxGone bounds how many refs that are no more are remembered; the longest unused are
+// forgotten first.
+const maxGone = 1000
+
+// record makes durable what is refused and, with use, what is accepted. Nothing is
+// used before that.
+func (r *Repo) record(ctx context.Context, reader *store, out outcome, use bool) error {
+	rec := accepted{RepoID: r.cfg.RepoID, Refs: maps.Clone(r.rec.Refs), Look: r.rec.Look}
+	if rec.Refs == nil {
+		rec.Refs = make(map[string]record)
+	}
+	tell := r.cfg.several()
+	look := rec.Look
+	if tell {
+		look++
+	}
+	there := make(map[string]bool)
+	for _, j := range out.judged {
+		b, had := rec.Refs[j.target.name]
+		there[j.target.name] = j.target.present
+		switch {
+		case j.verdict == nil && use && (b.Commit != j.snap.Commit() || b.Refused != "" || b.Gone):
+			next := record{First: b.First, Apps: b.Apps}
+			switch {
+			case !tell || !r.cfg.desired(j.target.name):
+			case !had || b.Gone || j.adopted:
+				next = record{First: look}
+			case b.Commit != j.snap.Commit():
+				next = r.seenApps(ctx, reader, b, j.snap, look)
+			}
+			next.Commit, next.At = j.snap.Commit(), r.now().UTC()
+			rec.Refs[j.target.name] = next
+		case j.verdict != nil && j.verdict.Code == release.HistoryRewritten && had:
+			b.Refused, b.Gone = j.target.at.commit.String(), false
+			rec.Refs[j.target.name] = b
+		}
+	}
+	if use {
+		rec.leave(r.cfg, there)
+	}
+	if r.lost == nil && rec.equal(r.rec) {
 		return nil
 	}
+	rec.Look = look
 	if err := rec.save(r.cfg.Dir); err != nil {
 		return err
 	}
 	r.rec, r.lost = rec, nil
 	return nil
+}
+
+// leave notes which refs that a pattern found are there no more.
+func (a *accepted) leave(cfg Config, there map[string]bool) {
+	var gone []string
+	for name, b := range a.Refs {
+		_, looked := there[name]
+		named := name == branchRef(cfg.Evidence) || slices.ContainsFunc(cfg.Follow, func(f Follow) bool { return f.exact() == name })
+		if !looked && !named && cfg.desired(name) {
+			b.Gone = true
+			a.Refs[name] = b
+		}
+		if b.Gone {
+			gone = append(gone, name)
+		}
+	}
+	slices.SortFunc(gone, func(x, y string) int {
+		return cmp.Or(a.Refs[y].At.Compare(a.Refs[x].At), strings.Compare(x, y))
+	})
+	for len(gone) > maxGone {
+		delete(a.Refs, gone[len(gone)-1])
+		gone = gone[:len(gone)-1]
+	}
 }
 
 // worthSwapping reports whether a new clone holds something and loses nothing that the
@@ -323,7 +448,7 @@ func (r *Repo) worthSwapping(ctx context.Context, reader *store, out outcome) bo
 	r.mu.Unlock()
 	any := false
 	for _, j := range out.judged {
-		b, ok := r.rec.Branches[j.target.name]
+		b, ok := r.rec.Refs[j.target.name]
 		switch {
 		case j.verdict == nil:
 			any = true
@@ -344,8 +469,10 @@ func (r *Repo) worthSwapping(ctx context.Context, reader *store, out outcome) bo
 
 // remember keeps the verdicts, so that unchanged heads are not judged again.
 func (r *Repo) remember(out outcome) {
+	r.looked, r.saw = make(map[string]lookedAt), nil
 	for _, j := range out.judged {
-		r.looked[j.target.name] = lookedAt{j.target.head, j.target.present, j.verdict}
+		r.looked[j.target.name] = lookedAt{j.target.at.commit, j.target.present, j.target.why(), j.verdict}
+		r.saw = append(r.saw, j.target.name)
 	}
 }
 
@@ -355,8 +482,12 @@ func (r *Repo) publish(ctx context.Context, out outcome) {
 	r.hopeless = ""
 	fresh := openClone(r.clonePath(), false)
 	heads := make(map[string]Snapshot)
+	var followed []string
 	for _, j := range out.judged {
-		b, ok := r.rec.Branches[j.target.name]
+		if strings.HasPrefix(j.target.name, "refs/") {
+			followed = append(followed, j.target.name)
+		}
+		b, ok := r.rec.Refs[j.target.name]
 		switch {
 		case j.verdict == nil:
 			heads[j.target.name] = j.snap
@@ -374,7 +505,7 @@ func (r *Repo) publish(ctx context.Context, out outcome) {
 		r.known = nil
 	}
 	r.mu.Lock()
-	r.store, r.heads, r.suspect = fresh, heads, false
+	r.store, r.heads, r.followed, r.seen, r.suspect = fresh, heads, followed, maps.Clone(r.rec.Refs), false
 	r.mu.Unlock()
 	r.mark()
 	if r.packs() > r.merge && !r.noMerge {

@@ -1,7 +1,10 @@
 package gitops
 
 import (
+	"io/fs"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fsnotify/fsnotify"
@@ -41,9 +44,16 @@ func (w *watcher) refresh() {
 	want := make(map[string]bool)
 	if dir, err := gitDirs(w.r.local); err == nil {
 		want[dir.common] = true
-		for _, name := range w.r.branches() {
-			for at := filepath.Join(dir.common, "refs", "heads", filepath.FromSlash(name)); at != dir.common; {
+		what := w.r.cfg.ask()
+		// What a prefix finds lies in its directory or below, where the refs of now do.
+		for _, name := range slices.Concat(what.exact, what.prefixes, w.r.names()) {
+			for at := filepath.Join(dir.common, filepath.FromSlash(name+"x")); at != dir.common; {
 				at = filepath.Dir(at)
+				want[at] = true
+			}
+		}
+		for _, prefix := range what.prefixes {
+			for at := range below(dir.common, prefix) {
 				want[at] = true
 			}
 		}
@@ -87,19 +97,47 @@ func (w *watcher) forward() {
 	}
 }
 
-// matters leaves out locks and everything that is no reference of a followed branch.
+// maxWatched bounds the directories that one prefix makes watched.
+const maxWatched = 256
+
+// below are the directories that may hold references which begin with a prefix.
+func below(common, prefix string) map[string]bool {
+	out := make(map[string]bool)
+	root := filepath.Join(common, filepath.FromSlash(path.Dir(prefix+"x")))
+	_ = filepath.WalkDir(root, func(at string, e fs.DirEntry, err error) error { // what cannot be read is found by polling
+		if err != nil || !e.IsDir() || len(out) >= maxWatched {
+			return fs.SkipDir
+		}
+		rel, err := filepath.Rel(common, at)
+		name := filepath.ToSlash(rel) + "/"
+		if err != nil || at != root && !strings.HasPrefix(name, prefix) && !strings.HasPrefix(prefix, name) {
+			return fs.SkipDir
+		}
+		out[at] = true
+		return nil
+	})
+	return out
+}
+
+// matters leaves out locks and everything that is no reference that is followed.
 func (w *watcher) matters(path string) bool {
 	if filepath.Base(path) == "packed-refs" || path == w.r.local {
 		return true
 	}
-	path = filepath.ToSlash(path) + "/"
-	at := strings.LastIndex(path, "/refs/heads/")
-	if at < 0 {
+	path = filepath.ToSlash(path)
+	at := strings.LastIndex(path, "/refs/")
+	if at < 0 || strings.HasSuffix(path, ".lock") {
 		return false
 	}
-	ref := path[at+len("/refs/"):]
-	for _, name := range w.r.branches() {
-		if strings.HasPrefix("heads/"+name+"/", ref) {
+	ref := path[at+1:]
+	what := w.r.cfg.ask()
+	for _, name := range what.exact {
+		if strings.HasPrefix(name+"/", ref+"/") {
+			return true
+		}
+	}
+	for _, prefix := range what.prefixes {
+		if strings.HasPrefix(ref, prefix) || strings.HasPrefix(prefix, ref+"/") {
 			return true
 		}
 	}
