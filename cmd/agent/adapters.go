@@ -108,23 +108,38 @@ func (f fileStore) Save(data []byte, back bool) error {
 // repository shows accepted commits to the desk.
 type repository struct{ *gitops.Repo }
 
-func (r repository) Desired() (reconcile.Commit, release.Code, string) {
-	return commitOf(r.Repo, r.Repo.Head)
+func (r repository) Desired() ([]reconcile.Ref, release.Code, string) {
+	var out []reconcile.Ref
+	for _, ref := range r.Repo.Desired() {
+		out = append(out, reconcile.Ref{Name: ref.Name, Commit: commit{ref.Snapshot}, Seen: ref.Seen})
+	}
+	if len(out) > 0 {
+		return out, "", ""
+	}
+	code, detail := r.without(true)
+	return nil, code, detail
 }
 
 func (r repository) Evidence() (reconcile.Commit, release.Code, string) {
-	return commitOf(r.Repo, r.Repo.EvidenceHead)
-}
-
-func commitOf(repo *gitops.Repo, head func() (gitops.Snapshot, bool)) (reconcile.Commit, release.Code, string) {
-	snap, ok := head()
-	if ok {
+	if snap, ok := r.EvidenceHead(); ok {
 		return commit{snap}, "", ""
 	}
-	if s := repo.Status(); s.Code != "" {
-		return nil, s.Code, s.Detail
+	code, detail := r.without(false)
+	return nil, code, detail
+}
+
+// without is why there is no accepted commit of what is desired, or of the evidence.
+func (r repository) without(desired bool) (release.Code, string) {
+	s := r.Status()
+	for _, ref := range s.Refs {
+		if ref.Code != "" && ref.Head == "" && ref.Desired == desired {
+			return ref.Code, ref.Detail
+		}
 	}
-	return nil, release.NoCommitYet, ""
+	if s.Code != "" {
+		return s.Code, s.Detail
+	}
+	return release.NoCommitYet, ""
 }
 
 type commit struct{ gitops.Snapshot }

@@ -118,7 +118,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if err := a.shelf.Sweep(); err != nil {
 		log.Warn("shelf not swept", "err", err)
 	}
-	a.repo, err = gitops.Open(gitops.Config{URL: c.Repository.URL, Branch: c.Repository.Branch, Evidence: c.Repository.Evidence,
+	a.repo, err = gitops.Open(gitops.Config{URL: c.Repository.URL, Branch: c.Repository.Branch, Follow: c.Repository.refs(), Evidence: c.Repository.Evidence, Environment: c.Environment,
 		Dir: filepath.Join(c.State, "git"), RepoID: a.policy.repoID(), Poll: c.Repository.Poll, Timeout: c.Repository.Timeout,
 		TokenFile: c.Repository.TokenFile, UsernameFile: c.Repository.UsernameFile, PasswordFile: c.Repository.PasswordFile, CAFile: c.Repository.CAFile, Log: log})
 	if err != nil {

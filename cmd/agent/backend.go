@@ -27,6 +27,10 @@ func (a *agent) Status() api.Status {
 	repo := a.repo.Status()
 	st := api.Status{Meta: kind("Status"), Environment: a.config.Environment, Host: a.config.Host, Instance: a.identity.Instance, Now: time.Now().UTC(),
 		Repository: api.RepositoryStatus{URL: a.config.Repository.URL, Branch: a.config.Repository.Branch, Head: repo.Head, LastSuccess: repo.LastSuccess, Code: repo.Code, Detail: repo.Detail}}
+	st.Repository.Follow, st.Repository.Evidence = a.config.Repository.follows(), repo.Evidence
+	for _, ref := range repo.Refs {
+		st.Repository.Refs = append(st.Repository.Refs, api.RefStatus{Name: ref.Name, Head: ref.Head, Desired: ref.Desired, Code: ref.Code, Detail: ref.Detail})
+	}
 	if head, ok := a.repo.Head(); ok {
 		st.Repository.Subject = head.Subject()
 	}
@@ -77,7 +81,7 @@ func appStatus(s reconcile.Status) api.AppStatus {
 		Proxy: api.ProxyStatus{Known: s.Seen.Switch.Known, Generation: s.Seen.Switch.Generation, Live: s.Seen.Switch.Live}}
 	if !s.Want.Absent && s.Want.Unknown == "" {
 		want := s.Want.Set
-		a.Desired = &want
+		a.Desired, a.Ref = &want, s.Want.Ref
 	}
 	a.Old = s.State.Old
 	if d := s.State.Deploy; d != nil {

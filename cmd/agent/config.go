@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tealops/teal/internal/gitops"
 	"github.com/tealops/teal/internal/release"
 )
 
@@ -50,8 +51,9 @@ type AttestationsConfig struct {
 // RepositoryConfig says where the manifests are.
 type RepositoryConfig struct {
 	URL          string        `yaml:"url"`
-	Branch       string        `yaml:"branch"`
-	Evidence     string        `yaml:"evidence"` // default: the same branch
+	Branch       string        `yaml:"branch,omitempty"` // short for follow: [{branch: …}]; default main
+	Follow       []FollowEntry `yaml:"follow,omitempty"`
+	Evidence     string        `yaml:"evidence"` // default: the one branch that is followed by name
 	Poll         time.Duration `yaml:"poll"`
 	Timeout      time.Duration `yaml:"timeout"`
 	UsernameFile string        `yaml:"usernameFile"`
@@ -100,7 +102,7 @@ func Default() Config {
 	return Config{
 		APIVersion: "teal/v1", Kind: "Agent", Host: host, State: "/var/lib/teal", Trust: "/etc/teal/trust.yaml",
 		Socket: "/run/teal/agent.sock", LogLevel: "info",
-		Repository: RepositoryConfig{Branch: "main", Poll: 15 * time.Second, Timeout: time.Minute},
+		Repository: RepositoryConfig{Poll: 15 * time.Second, Timeout: time.Minute},
 		Engine:     EngineConfig{Host: "unix:///var/run/docker.sock", Edge: EdgeConfig{Network: "teal-edge", Subnet: "172.31.240.0/24"}},
 		Proxy:      ProxyConfig{Socket: "/run/teal-proxy/main.sock", FrontDoor: "127.0.0.1:80"},
 		Groups:     GroupsConfig{Operators: "teal-operators", Viewers: "teal-viewers"},
@@ -148,6 +150,9 @@ func loadConfig(file string, env func(string) string) (Config, error) {
 		}
 	}
 	c.file = file
+	if c.Repository.Branch == "" && len(c.Repository.Follow) == 0 {
+		c.Repository.Branch = gitops.DefaultBranch
+	}
 	if c.Reserves.Dir == "" {
 		c.Reserves.Dir = c.State
 	}
@@ -188,6 +193,7 @@ func (c Config) Validate(file string) error {
 	if c.Repository.URL == "" {
 		bad("repository.url", "is missing: the repository of release manifests")
 	}
+	c.Repository.validate(bad)
 	if c.ApprovalWaitAlert < time.Second {
 		bad("approvalWaitAlert", "%s is shorter than a second", c.ApprovalWaitAlert)
 	}

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
 const minimal = "apiVersion: teal/v1\nkind: Agent\nenvironment: staging\nhost: h1\nrepository: {url: /srv/releases.git}\n"
+
+// bare is minimal without the repository.
+var bare = minimal[:strings.Index(minimal, "repository:")]
 
 func load(t *testing.T, text string, env map[string]string) (Config, string, error) {
 	t.Helper()
@@ -35,6 +39,23 @@ func TestConfigOrder(t *testing.T) {
 	}
 }
 
+// Several refs are read, printed by -check, and read again as they were.
+func TestConfigFollow(t *testing.T) {
+	c, _, err := load(t, "apiVersion: teal/v1\nkind: Agent\nenvironment: staging\nhost: h1\nrepository:\n  url: /srv/releases.git\n  evidence: main\n"+
+		"  follow: [{branch: main}, {tag: v1.2.3}, {semver: \"v*.*.*\"}, {branches: \"phase-*/**\"}]\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"branch main", "tag v1.2.3", "semver v*.*.*", "branches phase-*/**"}
+	if !slices.Equal(c.Repository.follows(), want) || c.Repository.Branch != "" {
+		t.Errorf("follows %v, branch %q", c.Repository.follows(), c.Repository.Branch)
+	}
+	again, _, err := load(t, c.String(), nil)
+	if err != nil || again.String() != c.String() || !slices.Equal(again.Repository.follows(), want) {
+		t.Errorf("what -check prints does not load again: %v\n%s", err, c.String())
+	}
+}
+
 func TestConfigProblems(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
@@ -44,7 +65,15 @@ func TestConfigProblems(t *testing.T) {
 		"not a mapping": {"- 1\n", []string{"line 1"}},
 		"every problem at once": {"apiVersion: v2\nkind: Agnet\nenvironment: UP\nprefix: x\nstate: here\nlogLevel: loud\nengine: {edge: {subnet: 10.0.0.0/30}}\nreserves: {journal: 1}\n",
 			[]string{"apiVersion:", "kind:", "environment:", "prefix:", "state:", "logLevel:", "engine.edge.subnet:", "reserves.journal:", "repository.url:"}},
-		"a duration without unit": {minimal + "repository: {poll: 5}\n", []string{"line 6"}},
+		"both forms of what is followed": {bare + "repository: {url: /srv/releases.git, branch: main, follow: [{branch: main}]}\n",
+			[]string{"repository.branch:", "short form of follow"}},
+		"a tag without evidence": {bare + "repository:\n  url: /srv/releases.git\n  follow:\n  - branch: main\n  - {semver: v*.*.*, tag: v1}\n  - {tag: v1}\n  - {branches: main}\n",
+			[]string{"repository.follow[1] (line 9): give exactly one", "repository.follow[3] (line 11): branches:", "not a pattern"}},
+		"evidence must be named": {bare + "repository: {url: /srv/releases.git, follow: [{tag: v1}]}\n",
+			[]string{"repository.evidence: name the branch of approvals"}},
+		"a key that follow does not have": {bare + "repository:\n  url: /srv/releases.git\n  follow:\n  - {brunch: main}\n", []string{"line 8", "brunch", "branches"}},
+		"follow is no list of names":      {bare + "repository:\n  url: /srv/releases.git\n  follow: [main]\n", []string{"line 7", "{branch: main}"}},
+		"a duration without unit":         {minimal + "repository: {poll: 5}\n", []string{"line 6"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, file, err := load(t, c.text, nil)

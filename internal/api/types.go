@@ -38,12 +38,24 @@ type Status struct {
 // RepositoryStatus is how Git stands.
 type RepositoryStatus struct {
 	URL         string       `json:"url"`
-	Branch      string       `json:"branch"`
-	Head        string       `json:"head,omitempty"`
+	Branch      string       `json:"branch"`           // the short form; empty with several
+	Follow      []string     `json:"follow,omitempty"` // what is followed, in words
+	Refs        []RefStatus  `json:"refs,omitempty"`   // what that is now
+	Head        string       `json:"head,omitempty"`   // of the first of them
+	Evidence    string       `json:"evidence,omitempty"`
 	Subject     string       `json:"subject,omitempty"`
 	LastSuccess time.Time    `json:"lastSuccess,omitzero"`
 	Code        release.Code `json:"code,omitempty"` // empty: all is well
 	Detail      string       `json:"detail,omitempty"`
+}
+
+// RefStatus is one followed ref.
+type RefStatus struct {
+	Name    string       `json:"name"`           // full: refs/heads/main; or the entry of agent.yaml that the code stands for
+	Head    string       `json:"head,omitempty"` // the accepted commit in use
+	Desired bool         `json:"desired"`        // false: for evidence only
+	Code    release.Code `json:"code,omitempty"` // why its newest commit is not used
+	Detail  string       `json:"detail,omitempty"`
 }
 
 // PolicyStatus is how the host's trust.yaml stands.
@@ -69,6 +81,7 @@ type AppStatus struct {
 	Healthy bool           `json:"healthy"`
 	Live    *rollout.Set   `json:"live,omitempty"`
 	Desired *rollout.Set   `json:"desired,omitempty"`
+	Ref     string         `json:"ref,omitempty"` // the followed ref that Desired is from, in full
 	Deploy  *Deployment    `json:"deployment,omitempty"`
 	Hold    *rollout.Hold  `json:"hold,omitempty"`
 	Last    *rollout.Ended `json:"last,omitempty"`

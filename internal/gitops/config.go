@@ -139,12 +139,14 @@ func (c Config) Validate() error {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("url: %w", err))
 	}
-	if c.Branch != "" && len(c.Follow) > 0 {
-		bad("branch: give either branch or follow; branch: %s is the short form of follow: [{branch: %[1]s}]", escape(c.Branch, 100))
+	for _, p := range c.FollowProblems() {
+		field := p.Field
+		if p.Index >= 0 {
+			field = fmt.Sprintf("follow[%d]", p.Index)
+		}
+		bad("%s: %w", field, p.Err)
 	}
-	short := len(c.Follow) == 0
 	c = c.orDefault()
-	problems = append(problems, c.checkFollow(short)...)
 	if !filepath.IsAbs(c.Dir) {
 		bad("dir: %q is not an absolute path", c.Dir)
 	}
@@ -185,12 +187,27 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// checkFollow checks what is followed and where evidence comes from.
-func (c Config) checkFollow(short bool) []error {
-	var problems []error
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+// FollowProblem is one problem of what is followed.
+type FollowProblem struct {
+	Field string // branch, follow or evidence
+	Index int    // of Config.Follow; -1 when it is not about one entry
+	Err   error
+}
+
+// FollowProblems are the problems of Branch, Follow and Evidence, for whoever reads them
+// from a file and knows the lines. Validate reports them too.
+func (c Config) FollowProblems() []FollowProblem {
+	var out []FollowProblem
+	bad := func(field string, i int, format string, args ...any) {
+		out = append(out, FollowProblem{field, i, fmt.Errorf(format, args...)})
+	}
+	if c.Branch != "" && len(c.Follow) > 0 {
+		bad("branch", -1, "give either branch or follow; branch: %s is the short form of follow: [{branch: %[1]s}]", escape(c.Branch, 100))
+	}
+	short := len(c.Follow) == 0
+	c = c.orDefault()
 	if len(c.Follow) > MaxRefs {
-		bad("follow: %d entries; at most %d", len(c.Follow), MaxRefs)
+		bad("follow", -1, "%d entries; at most %d", len(c.Follow), MaxRefs)
 	}
 	sound, tags := true, false
 	for i, f := range c.Follow {
@@ -199,25 +216,25 @@ func (c Config) checkFollow(short bool) []error {
 		sound = sound && err == nil
 		switch {
 		case err == nil && slices.Contains(c.Follow[:i], f):
-			bad("follow[%d]: %s is there twice", i, f)
+			bad("follow", i, "%s is there twice", f)
 		case err != nil && short:
-			problems = append(problems, err)
+			bad("branch", -1, "%w", errors.Unwrap(err))
 		case err != nil:
-			bad("follow[%d]: %w", i, err)
+			bad("follow", i, "%w", err)
 		}
 	}
 	switch {
 	case c.Evidence == "" && !sound:
 	case c.Evidence == "" && tags:
-		bad("evidence: name the branch of approvals and attestations: they are made after the tag, so a tag cannot hold them")
+		bad("evidence", -1, "name the branch of approvals and attestations: they are made after the tag, so a tag cannot hold them")
 	case c.Evidence == "":
-		bad("evidence: name the branch of approvals and attestations: what is followed is not one branch")
+		bad("evidence", -1, "name the branch of approvals and attestations: what is followed is not one branch")
 	default:
-		if err := checkBranch(c.Evidence); err != nil {
-			bad("evidence: %w", err)
+		if err := checkBranch(c.Evidence); err != nil && !(short && !sound) {
+			bad("evidence", -1, "%w", err)
 		}
 	}
-	return problems
+	return out
 }
 
 // branchName is stricter than Git: it is a path below refs/heads, an argument of

@@ -102,7 +102,7 @@ func (f Follow) validate() error {
 		return errors.New("give exactly one of branch, tag, semver and branches")
 	case f.Branch != "":
 		if strings.Contains(f.Branch, "*") {
-			return fmt.Errorf("branch: %q is a pattern; write it as branches", f.Branch)
+			return fmt.Errorf("branch: %w", fmt.Errorf("%q is a pattern; write it under follow as branches", f.Branch))
 		}
 		if err := checkBranch(f.Branch); err != nil {
 			return fmt.Errorf("branch: %w", err)

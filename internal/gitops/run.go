@@ -34,6 +34,11 @@ func (r *Repo) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		// A directory of branches that came while we looked has to be watched, and may hold
+		// more by now than was seen.
+		if w.refresh() {
+			poke(w.hit)
+		}
 		wait := r.pause(err)
 		timer := time.NewTimer(wait)
 		select {

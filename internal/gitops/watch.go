@@ -36,10 +36,11 @@ func newWatcher(r *Repo) *watcher {
 }
 
 // refresh watches the directories that hold the followed references, as far as they
-// exist now: packed-refs lies at the top, loose references below refs/heads.
-func (w *watcher) refresh() {
+// exist now: packed-refs lies at the top, loose references below refs. It reports whether
+// there are more than before.
+func (w *watcher) refresh() (more bool) {
 	if w.fs == nil {
-		return
+		return false
 	}
 	want := make(map[string]bool)
 	if dir, err := gitDirs(w.r.local); err == nil {
@@ -70,9 +71,11 @@ func (w *watcher) refresh() {
 	for dir := range want {
 		// Again each time: a directory that was replaced has lost its watch.
 		if w.fs.Add(dir) == nil {
+			more = more || !w.on[dir]
 			w.on[dir] = true
 		}
 	}
+	return more
 }
 
 func (w *watcher) forward() {

@@ -49,8 +49,10 @@ type Desk struct {
 
 // Parsed is a cache of parsed release directories: a file takes about 20 ms to parse.
 type Parsed struct {
-	mu sync.Mutex // guards all
+	mu sync.Mutex // guards of
 	of map[string]*parsed
+
+	facts factBook
 }
 
 const maxParsed = 256
@@ -117,25 +119,28 @@ func (d *Desk) dir(app string) string { return path.Join("environments", d.Env, 
 
 // Want says what Git asks of the app now, and what trust says of that.
 func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want {
-	commit, code, detail := d.Repo.Desired()
+	from, code, detail := d.chosenOf(app)
 	if code != "" {
 		return rollout.Want{Unknown: code, Detail: detail}
 	}
-	tree, ok := commit.Tree(d.dir(app))
-	if !ok {
+	commit := from.ref.Commit
+	if from.tree == "" {
 		return rollout.Want{Absent: true, Commit: commit.ID()}
 	}
-	p, err := d.parse(app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(app)) })
+	p, err := d.wanted(app, from.tree, commit)
 	if err != nil {
-		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID()}
+		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID(), Ref: from.ref.Name}
 	}
-	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID()}
-	w.Verdict, w.Set.Evidence = d.judge(app, p, past, now, false)
+	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name}
+	w.Verdict, w.Set.Evidence = d.judge(app, p, commit, past, now, false)
 	if reading(w.Verdict) {
-		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID()}
+		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID(), Ref: from.ref.Name}
+	}
+	if text := from.text(); text != "" {
+		w.Verdict.Gates = append(slices.Clone(w.Verdict.Gates), trust.Gate{Name: "refs", State: trust.GatePass, Detail: trust.Escape(text)})
 	}
 	if w.Verdict.Accepted {
-		if taken := d.taken(commit, app, p.rel); taken != "" {
+		if taken := d.taken(app, p.rel); taken != "" {
 			w.Verdict = trust.Verdict{At: now, Reasons: []trust.Finding{{Code: release.RouteConflict, Detail: trust.Escape(taken)}},
 				Gates: append(w.Verdict.Gates, trust.Gate{Name: "routes", State: trust.GateFail, Detail: trust.Escape(taken)})}
 		}
@@ -145,12 +150,16 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 
 // taken names the first route of rel that another app has: one that serves it on this
 // host, or, when neither does yet, the one whose name comes first.
-func (d *Desk) taken(commit Commit, app string, rel *release.Release) string {
+func (d *Desk) taken(app string, rel *release.Release) string {
 	serving := map[string]release.Digest{}
 	if d.live != nil {
 		serving = d.live()
 	}
-	others, err := commit.Apps(d.Env)
+	refs, code, detail := d.Repo.Desired()
+	if code != "" {
+		return fmt.Sprintf("the apps beside it could not be listed: %s: %s", code, detail)
+	}
+	others, err := d.apps(refs)
 	if err != nil {
 		return "the apps beside it could not be listed: " + err.Error()
 	}
@@ -163,10 +172,11 @@ func (d *Desk) taken(commit Commit, app string, rel *release.Release) string {
 		}
 		theirs := d.routes(other, serving[other])
 		wanted := map[string]bool{}
-		if tree, ok := commit.Tree(d.dir(other)); ok && other < app {
-			p, err := d.parse(other, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(d.dir(other)) })
-			if err == nil && p.rel != nil && len(p.problems) == 0 {
-				wanted = routeSet(p.rel)
+		if other < app {
+			if c, err := d.choose(other, refs); err == nil && c.tree != "" {
+				if f, err := d.facts(other, c.tree, c.ref.Commit); err == nil && f.routes != nil {
+					wanted = f.routes
+				}
 			}
 		}
 		for _, r := range rel.Routes() {
@@ -214,11 +224,61 @@ func (d *Desk) Again(app string, past rollout.State, now time.Time) *trust.Verdi
 	if err != nil {
 		return nil // not on the shelf yet, or unreadable: the wanted one is judged
 	}
-	v, _ := d.judge(app, p, past, now, true)
+	commit, ok := d.holder(app, p.digest, past.Deploy.To.Commit)
+	if !ok {
+		return nil
+	}
+	v, _ := d.judge(app, p, commit, past, now, true)
 	if reading(v) {
 		return nil
 	}
 	return &v
+}
+
+// holder is the commit that a release is judged by again: of the refs that hold it still,
+// or of that which wins now.
+func (d *Desk) holder(app string, digest release.Digest, commit string) (Commit, bool) {
+	refs, code, _ := d.Repo.Desired()
+	if code != "" {
+		return nil, false
+	}
+	if len(refs) == 1 {
+		return refs[0].Commit, true
+	}
+	for _, ref := range refs {
+		if ref.Commit.ID() == commit {
+			return ref.Commit, true
+		}
+		if tree, ok := ref.Commit.Tree(d.dir(app)); ok {
+			if f, err := d.facts(app, tree, ref.Commit); err == nil && f.digest == digest {
+				return ref.Commit, true
+			}
+		}
+	}
+	c, err := d.choose(app, refs)
+	return c.ref.Commit, err == nil
+}
+
+// apps are the apps of all refs, sorted. One ref that cannot be listed whole hides no
+// app of another; the error is told beside what was found.
+func (d *Desk) apps(refs []Ref) ([]string, error) {
+	var all []string
+	var problems []error
+	missing := 0
+	for _, ref := range refs {
+		apps, err := ref.Commit.Apps(d.Env)
+		all = append(all, apps...)
+		if errors.Is(err, fs.ErrNotExist) {
+			if missing++; missing < len(refs) {
+				continue
+			}
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", ref.Name, err))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), errors.Join(problems...)
 }
 
 // stored parses a release from the shelf.
@@ -259,6 +319,9 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 	}
 	if len(p.problems) > 0 && (accepted || slices.ContainsFunc(p.problems, func(x release.Problem) bool { return x.Code == release.DirectoryUnreadable })) {
 		return p, nil // may read better the next time
+	}
+	if !accepted {
+		d.Parsed.facts.put(app+"/"+strings.TrimPrefix(key, app+"/tree:"), p.facts())
 	}
 	d.Parsed.put(key, p)
 	return p, nil
@@ -344,7 +407,7 @@ func (p *parsed) set(commit string) rollout.Set {
 }
 
 // judge asks trust. A release that does not parse is refused with its problems.
-func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time, begun bool) (trust.Verdict, string) {
+func (d *Desk) judge(app string, p *parsed, desired Commit, past rollout.State, now time.Time, begun bool) (trust.Verdict, string) {
 	if len(p.problems) > 0 {
 		v := trust.Verdict{At: now}
 		for _, problem := range p.problems {
@@ -360,7 +423,7 @@ func (d *Desk) judge(app string, p *parsed, past rollout.State, now time.Time, b
 	if policy == nil {
 		return refuse(code, detail), ""
 	}
-	evidence, commit, code, detail := d.evidence(app, p, policy, past)
+	evidence, commit, code, detail := d.evidence(app, p, desired, policy, past)
 	if code != "" {
 		return refuse(code, detail), commit
 	}

@@ -231,11 +231,11 @@ func (l *loop) shelve(set rollout.Set) error {
 	if _, err := l.Shelf.Dir(set.ID.Digest); err == nil {
 		return nil
 	}
-	commit, code, detail := l.Desk.Repo.Desired()
+	from, code, detail := l.Desk.chosenOf(l.app)
 	if code != "" {
 		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: code, Detail: detail}
 	}
-	dir, err := commit.Sub(l.Desk.dir(l.app))
+	dir, err := from.ref.Commit.Sub(l.Desk.dir(l.app))
 	if err != nil {
 		return fmt.Errorf("read the release directory: %w", err)
 	}

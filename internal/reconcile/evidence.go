@@ -36,6 +36,7 @@ const maxProofs = 256
 type ask struct {
 	app    string
 	rel    *release.Release
+	commit Commit // that it is wanted by
 	policy *trust.Policy
 	since  string
 	from   string
@@ -55,14 +56,17 @@ func reading(v trust.Verdict) bool {
 // evidence is what is known of a release: approvals at once; attestations and commits,
 // which may take seconds to read, from the reader beside the loops (Read). While that
 // reads again, what it read before counts; a verdict is made of it with today's policy.
-func (d *Desk) evidence(app string, p *parsed, policy *trust.Policy, past rollout.State) (trust.Evidence, string, release.Code, string) {
+func (d *Desk) evidence(app string, p *parsed, desired Commit, policy *trust.Policy, past rollout.State) (trust.Evidence, string, release.Code, string) {
 	commit, code, detail := d.Repo.Evidence()
 	if code != "" {
 		return trust.Evidence{}, "", code, detail
 	}
 	since := sinceOf(past, p.digest)
-	a := ask{app: app, rel: p.rel, policy: policy, since: since, from: strings.Join([]string{commit.ID(), policy.Fingerprint(), since}, "/")}
+	a := ask{app: app, rel: p.rel, commit: desired, policy: policy, since: since, from: strings.Join([]string{commit.ID(), policy.Fingerprint(), since}, "/")}
 	needs := policy.Needs()
+	if needs.Changes {
+		a.from += "/" + desired.ID()
+	}
 	if needs.Attestations && d.Attestor != nil {
 		_, _, _, _, version := d.Attestor.Attestations(images(p.rel), d.Host.Platform)
 		a.from += "/" + version
@@ -199,11 +203,7 @@ func (d *Desk) read(ctx context.Context, a ask) (proof, error) {
 		}
 	}
 	if needs.Changes {
-		head, code, detail := d.Repo.Desired()
-		if code != "" {
-			return proof{}, errors.New(string(code) + ": " + detail)
-		}
-		if p.evidence.Changes, err = head.Changes(ctx, d.dir(a.app), a.since); err != nil {
+		if p.evidence.Changes, err = a.commit.Changes(ctx, d.dir(a.app), a.since); err != nil {
 			return proof{}, err
 		}
 	}

@@ -139,11 +139,21 @@ type Health interface {
 
 // Repository is what Git says, as accepted commits.
 type Repository interface {
-	// Desired is the last accepted commit; Evidence the one that approvals are read
+	// Desired are the last accepted commits of the followed refs, in the order of the
+	// host's configuration, one at least; Evidence is the one that approvals are read
 	// from. Code is why there is none.
-	Desired() (c Commit, code release.Code, detail string)
+	Desired() (refs []Ref, code release.Code, detail string)
 	Evidence() (c Commit, code release.Code, detail string)
 	Changed() <-chan struct{}
+}
+
+// Ref is one followed ref with its accepted commit.
+type Ref struct {
+	Name   string // full: refs/heads/main
+	Commit Commit
+	// Seen orders refs by when each was first seen with the release directory that it holds
+	// of an app now: smaller is earlier. nil: all at once.
+	Seen func(app string) uint64
 }
 
 // Commit is one commit's tree, read-only.

@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -207,15 +206,14 @@ func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
 	if p, err := l.Desk.stored(l.app, set.ID.Digest); err == nil {
 		return p.rel, nil
 	}
-	commit, code, detail := l.Desk.Repo.Desired()
+	from, code, detail := l.Desk.chosenOf(l.app)
 	if code != "" {
 		return nil, &rollout.EffectError{Fault: rollout.FaultRetry, Code: code, Detail: detail}
 	}
-	tree, ok := commit.Tree(l.Desk.dir(l.app))
-	if !ok {
+	if from.tree == "" {
 		return nil, &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.NotInRepository}
 	}
-	p, err := l.Desk.parse(l.app, "tree:"+tree, func() (fs.FS, error) { return commit.Sub(l.Desk.dir(l.app)) })
+	p, err := l.Desk.wanted(l.app, from.tree, from.ref.Commit)
 	if err != nil {
 		return nil, err
 	}

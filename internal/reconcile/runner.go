@@ -100,8 +100,8 @@ func (r *Runner) discover(ctx context.Context) error {
 	}
 	for {
 		fleet := r.edges.Fleet.Changed()
-		if commit, code, _ := r.edges.Desk.Repo.Desired(); code == "" {
-			apps, err := commit.Apps(r.edges.Desk.Env)
+		if refs, code, _ := r.edges.Desk.Repo.Desired(); code == "" {
+			apps, err := r.edges.Desk.apps(refs)
 			if err != nil {
 				r.edges.Log.Warn("list apps", "err", err)
 			}

@@ -33,6 +33,8 @@ type Want struct {
 	Replace []string
 	Verdict trust.Verdict
 	Commit  string
+	// Ref is the full name of the followed ref that Commit is the head of.
+	Ref string
 	// Unknown is set while nothing could be read yet (no accepted commit).
 	Unknown release.Code
 	Detail  string

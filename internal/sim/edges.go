@@ -212,7 +212,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 // repository is the Git side in memory.
 type repository struct{ *Agent }
 
-func (r repository) Desired() (reconcile.Commit, release.Code, string) {
+func (r repository) Desired() ([]reconcile.Ref, release.Code, string) {
+	c, code, detail := r.Evidence()
+	if code != "" {
+		return nil, code, detail
+	}
+	refs := []reconcile.Ref{{Name: "refs/heads/main", Commit: c}}
+	r.world.mu.Lock()
+	defer r.world.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.world.refs)) {
+		ref := r.world.refs[name]
+		refs = append(refs, reconcile.Ref{Name: name, Commit: commit{id: fmt.Sprintf("%040x", ref.commit), files: ref.files},
+			Seen: func(string) uint64 { return ref.seen }})
+	}
+	return refs, "", ""
+}
+
+func (r repository) Evidence() (reconcile.Commit, release.Code, string) {
 	r.world.mu.Lock()
 	defer r.world.mu.Unlock()
 	if r.world.commit == 0 {
@@ -221,8 +237,7 @@ func (r repository) Desired() (reconcile.Commit, release.Code, string) {
 	return commit{id: fmt.Sprintf("%040x", r.world.commit), files: r.world.files}, "", ""
 }
 
-func (r repository) Evidence() (reconcile.Commit, release.Code, string) { return r.Desired() }
-func (r repository) Changed() <-chan struct{}                           { return r.world.changed }
+func (r repository) Changed() <-chan struct{} { return r.world.changed }
 
 type commit struct {
 	id    string

@@ -50,6 +50,7 @@ type World struct {
 	store      []byte
 	files      fstest.MapFS
 	commit     int
+	refs       map[string]simRef // followed beside main, by full name
 	changed    chan struct{}
 	behave     map[string]Behaviour // by version
 	full       bool                 // the journal's disk: only going back gets through
@@ -116,6 +117,43 @@ func (w *World) hangs(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// simRef is the head of a followed ref.
+type simRef struct {
+	commit int
+	files  fstest.MapFS
+	seen   uint64
+}
+
+// CommitTo writes files onto what a ref beside main holds and makes a commit of them there;
+// a ref that is not there begins with main's. Nil files delete the ref.
+func (w *World) CommitTo(name string, files map[string]string) {
+	w.mu.Lock()
+	ref, had := w.refs[name]
+	if !had {
+		ref.files = w.files
+	}
+	next := fstest.MapFS{}
+	for path, f := range ref.files {
+		next[path] = f
+	}
+	for path, text := range files {
+		next[path] = &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
+	w.commit++
+	if w.refs == nil {
+		w.refs = map[string]simRef{}
+	}
+	w.refs[name] = simRef{commit: w.commit, files: next, seen: uint64(w.commit)} //nolint:gosec // small and positive
+	if files == nil {
+		delete(w.refs, name)
+	}
+	w.mu.Unlock()
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Commit writes files and makes a commit of them.

@@ -80,6 +80,15 @@ func (s Style) headline(st api.Status) string {
 			repo += " (synced " + s.Ago(st.Repository.LastSuccess, st.Now) + ")"
 		}
 	}
+	refs := 0
+	for _, ref := range st.Repository.Refs {
+		if ref.Desired && ref.Head != "" {
+			refs++
+		}
+	}
+	if refs > 1 {
+		repo += fmt.Sprintf(" and %d refs more", refs-1)
+	}
 	parts = append(parts, "repo "+repo)
 	frozen := "not frozen"
 	for _, f := range st.Frozen {
@@ -127,6 +136,11 @@ func (s Style) troubles(st api.Status) []string {
 	}
 	if st.Repository.Code != "" {
 		add(st.Repository.Code, st.Repository.Detail)
+	}
+	for _, ref := range st.Repository.Refs {
+		if ref.Code != "" && ref.Detail != st.Repository.Detail {
+			add(ref.Code, ref.Detail)
+		}
 	}
 	if st.Policy.Code != "" {
 		add(st.Policy.Code, st.Policy.Detail)

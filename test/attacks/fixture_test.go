@@ -631,15 +631,21 @@ func codes(findings []trust.Finding) []release.Code {
 // followed shows the accepted commits to the desk.
 type followed struct{ *gitops.Repo }
 
-func (r followed) Desired() (reconcile.Commit, release.Code, string) {
+func (r followed) Desired() ([]reconcile.Ref, release.Code, string) {
+	c, code, detail := r.Evidence()
+	if code != "" {
+		return nil, code, detail
+	}
+	return []reconcile.Ref{{Name: "refs/heads/main", Commit: c}}, "", ""
+}
+
+func (r followed) Evidence() (reconcile.Commit, release.Code, string) {
 	if s, ok := r.Head(); ok {
 		return seen{s}, "", ""
 	}
 	st := r.Status()
 	return nil, cmpCode(st.Code), st.Detail
 }
-
-func (r followed) Evidence() (reconcile.Commit, release.Code, string) { return r.Desired() }
 
 func cmpCode(c release.Code) release.Code {
 	if c == "" {
