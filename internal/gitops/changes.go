@@ -22,8 +22,9 @@ const (
 )
 
 // Changes are the commits that changed a directory (from the root of the repository)
-// since a commit, over all parents of this one. since is a commit (40 hex) in this
-// one's history, or "" for all of it.
+// since a commit, over all parents of this one. since is a commit (40 hex), or "" for
+// all of the history. It lies in this one's history; or, when several refs are followed,
+// in that of another: then the commits are those that this one has and since has not.
 //
 // A commit counts when it gives the directory a content that it did not take from a
 // parent. A merge that takes one side unchanged introduces nothing, unless that side
@@ -31,8 +32,8 @@ const (
 // Every content that the directory has here is so either that of since, or was
 // introduced by a commit in the list.
 //
-// What makes the list uncertain (since is not in the history, too many commits, a
-// commit that is malformed) is Unknown. An error means that objects could not be
+// What makes the list uncertain (since is not known here, the directory is as it was
+// before since, too many commits, a commit that is malformed) is Unknown. An error means that objects could not be
 // read; it may be gone at the next attempt. For an older head h of the same history,
 // Changes(dir, h) and what h gave for since make up Changes(dir, since), so that a
 // caller who remembers h reads little.
@@ -51,6 +52,11 @@ func (s Snapshot) Changes(ctx context.Context, dir, since string) (trust.Changes
 		w.since = plumbing.NewHash(since)
 	}
 	found, err := w.run(ctx, s.commit)
+	// A commit of another ref: only one that is here is looked for, as asking for an object
+	// that is missing is taken for a damaged clone.
+	if holder, ok := s.objs.(interface{ has(plumbing.Hash) bool }); errors.Is(err, errNotBelow) && ok && holder.has(w.since) {
+		found, err = w.beside().run(ctx, s.commit)
+	}
 	if unsure := (*unsureError)(nil); errors.As(err, &unsure) {
 		return trust.Changes{Unknown: unsure.why}, nil
 	}
@@ -61,11 +67,19 @@ func (s Snapshot) Changes(ctx context.Context, dir, since string) (trust.Changes
 }
 
 // unsureError ends a walk that cannot give the whole list.
-type unsureError struct{ why string }
+type unsureError struct {
+	why      string
+	notBelow bool
+}
 
 func (e *unsureError) Error() string { return e.why }
 
-func unsure(format string, args ...any) error { return &unsureError{fmt.Sprintf(format, args...)} }
+// errNotBelow is the cause of an unsureError: since is not in the history of the head.
+var errNotBelow = errors.New("not below")
+
+func (e *unsureError) Is(target error) bool { return target == errNotBelow && e.notBelow }
+
+func unsure(format string, args ...any) error { return &unsureError{why: fmt.Sprintf(format, args...)} }
 
 // changeNode is one commit that the walk has read.
 type changeNode struct {
@@ -91,6 +105,7 @@ type changeWalk struct {
 	since plumbing.Hash // zero: all history
 	base  string        // content at since
 	limit int
+	aside bool // since is not below the head: what it has is marked from the start
 
 	nodes  map[plumbing.Hash]*changeNode
 	order  []*changeNode // as the walk from the head met them
@@ -101,6 +116,16 @@ type changeWalk struct {
 func (w *changeWalk) run(ctx context.Context, head plumbing.Hash) ([]trust.Commit, error) {
 	w.ahead = []plumbing.Hash{head}
 	met := w.since.IsZero()
+	if w.aside {
+		if err := w.mark(w.since); err != nil {
+			return nil, err
+		}
+		n := w.nodes[w.since]
+		if n == nil {
+			return nil, unsure("commit %s, which was accepted last, cannot be read", w.since)
+		}
+		met, w.base = true, n.content
+	}
 	for len(w.ahead) > 0 {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -132,12 +157,26 @@ func (w *changeWalk) run(ctx context.Context, head plumbing.Hash) ([]trust.Commi
 		}
 	}
 	if !met {
-		return nil, unsure("commit %s, which was accepted last, is not in the history of %s", w.since, head)
+		return nil, &unsureError{fmt.Sprintf("commit %s, which was accepted last, is not in the history of %s", w.since, head), true}
 	}
 	if err := w.settle(ctx); err != nil {
 		return nil, err
 	}
-	return w.collect()
+	found, err := w.collect()
+	if err != nil || !w.aside {
+		return found, err
+	}
+	// Of two histories beside each other this one may hold what the directory was before
+	// they parted: no commit of the list made that.
+	if n := w.nodes[head]; n.before && n.content != w.base || !n.before && n.old {
+		return nil, unsure("commit %s, which was accepted last, is not in the history of %s, where the directory is as it was before", w.since, head)
+	}
+	return found, nil
+}
+
+// beside is the same walk again for a since that lies in another history.
+func (w *changeWalk) beside() *changeWalk {
+	return &changeWalk{objs: w.objs, path: w.path, since: w.since, limit: w.limit, aside: true, nodes: make(map[plumbing.Hash]*changeNode)}
 }
 
 // read reads one commit and what it makes of the directory.

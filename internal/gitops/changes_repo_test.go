@@ -150,3 +150,72 @@ func TestChangesThatComeBack(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// first ── base ── M1(shop) ── M2          main; M1 was accepted
+//
+//	├── P1(shop) ── P2(other)        phase-1: changed the directory beside main
+//	├── Q1(other)                    phase-2: holds what base had
+//	└── R1 = merge of phase-1's P1 and M1, taking P1's
+//
+// What was accepted on one ref counts for the others: the commits that they have and it
+// has not.
+func TestChangesAcrossRefs(t *testing.T) {
+	o := newOrigin(t)
+	file := testDir + "/release.yaml"
+	o.write(file, "0")
+	o.commit("base")
+	m1 := o.branch("main", file, "1")
+	o.write("other", "x")
+	m2 := o.commit("M2")
+	o.git("checkout", "-q", "--detach", "main~2")
+	p1 := o.branch("phase-1", file, "2")
+	o.write("other", "y")
+	p2 := o.commit("P2")
+	o.git("checkout", "-q", "--detach", "main~2")
+	q1 := o.branch("phase-2", "other", "z")
+	o.git("checkout", "-q", "-B", "phase-3", p1)
+	o.git("merge", "-q", "-s", "ours", "-m", "R1", m1)
+	r1 := o.commit("after the merge")
+	o.git("checkout", "-q", "-B", "phase-4", m1) // it stops where main was accepted
+	o.push("phase-4")
+
+	cfg := o.config()
+	cfg.Follow, cfg.Evidence = []Follow{{Branch: "main"}, {Branches: "phase-*"}}, "main"
+	r := open(t, cfg)
+	syncOK(t, r)
+	heads := make(map[string]Snapshot)
+	for _, ref := range r.Desired() {
+		heads[ref.Snapshot.Commit()] = ref.Snapshot
+	}
+	for name, c := range map[string]struct {
+		head, since string
+		want        []string
+		unknown     string
+	}{
+		"the same ref":                            {m2, m1, nil, ""},
+		"changed beside it":                       {p2, m1, []string{p1}, ""},
+		"seen from a later commit of main":        {p2, m2, []string{p1}, ""},
+		"as it was before they parted":            {q1, m1, nil, "as it was before"},
+		"a merge that takes the other side":       {r1, m1, []string{p1}, ""},
+		"behind what was accepted, the same":      {m1, m2, nil, ""},
+		"back from another ref to main":           {m2, p2, []string{m1}, ""},
+		"a commit that this host never had":       {p2, strings.Repeat("a", 40), nil, "not in the history"},
+		"an object that is no commit of the repo": {p2, o.git("rev-parse", "main:"+file), nil, "another type"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := heads[c.head].Changes(t.Context(), testDir, c.since)
+			if err != nil {
+				got.Unknown = err.Error() // no list either way
+			}
+			if !strings.Contains(got.Unknown, c.unknown) || (c.unknown == "") != (got.Unknown == "") {
+				t.Fatalf("unknown %q, want %q", got.Unknown, c.unknown)
+			}
+			if d := cmp.Diff(c.want, ids(got)); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+	if _, ok := heads[m1].Tree(testDir); !ok || r.suspect {
+		t.Error("looking for a commit that is not here was taken for a damaged clone")
+	}
+}

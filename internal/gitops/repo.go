@@ -264,6 +264,14 @@ func (r *Repo) object(h plumbing.Hash, typ plumbing.ObjectType, max int64) ([]by
 	}
 }
 
+// has reports whether the clone holds an object. One that is missing is no damage.
+func (r *Repo) has(h plumbing.Hash) bool {
+	r.mu.Lock()
+	s := r.store
+	r.mu.Unlock()
+	return s != nil && s.has(h)
+}
+
 // poke sends on a channel of capacity one without waiting.
 func poke(c chan struct{}) {
 	select {
