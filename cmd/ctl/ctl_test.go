@@ -24,6 +24,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GIT_"+who+"_EMAIL", "dev@example.com")
 		}
 		e.Setenv("LC_ALL", "C.UTF-8")
+		e.Setenv("B", "registry.example.test/shop/backend@sha256:"+strings.Repeat("2", 64))
+		e.Setenv("OTHER", "registry.example.test/other@sha256:"+strings.Repeat("3", 64))
 		e.Setenv("TEAL_SOCKET", e.Getenv("WORK")+"/no-agent.sock")
 		return nil
 	}})

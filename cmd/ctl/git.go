@@ -22,6 +22,12 @@ type gitCall struct {
 }
 
 func (g gitCall) run(ctx context.Context, args ...string) (string, error) {
+	out, err := g.raw(ctx, args...)
+	return strings.TrimSpace(string(out)), err
+}
+
+// raw is run with the bytes as they are.
+func (g gitCall) raw(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", g.dir}, args...)...)
 	cmd.Env, cmd.Stdin = append(os.Environ(), g.env...), g.stdin
 	var out, errs bytes.Buffer
@@ -32,9 +38,12 @@ func (g gitCall) run(ctx context.Context, args ...string) (string, error) {
 		for line := range strings.Lines(strings.TrimSpace(errs.String())) {
 			lines = append(lines, trust.Escape(strings.TrimRight(line, "\r\n")))
 		}
-		return "", fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(lines, "\n"))
+		for len(args) > 2 && args[0] == "-c" {
+			args = args[2:]
+		}
+		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(lines, "\n"))
 	}
-	return strings.TrimSpace(out.String()), nil
+	return out.Bytes(), nil
 }
 
 func git(ctx context.Context, dir string, args ...string) (string, error) {
@@ -49,7 +58,7 @@ func upstream(ctx context.Context, repo string, named branch) (branch, error) {
 	b := named
 	current, err := git(ctx, repo, "symbolic-ref", "--short", "-q", "HEAD")
 	if err != nil && b.name == "" {
-		return b, usage(errors.New("the clone is on no branch; say with --branch where the approval is pushed to"))
+		return b, usage(errors.New("the clone is on no branch; say with --branch where to push"))
 	}
 	if b.remote == "" && current != "" {
 		b.remote, _ = git(ctx, repo, "config", "--get", "branch."+current+".remote")
@@ -60,7 +69,7 @@ func upstream(ctx context.Context, repo string, named branch) (branch, error) {
 	if b.name == "" {
 		merge, err := git(ctx, repo, "config", "--get", "branch."+current+".merge")
 		if err != nil {
-			return b, usage(fmt.Errorf("branch %s follows none; say with --branch where the approval is pushed to", trust.Escape(current)))
+			return b, usage(fmt.Errorf("branch %s follows none; say with --branch where to push", trust.Escape(current)))
 		}
 		b.name = strings.TrimPrefix(merge, "refs/heads/")
 	}

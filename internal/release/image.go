@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -40,4 +41,15 @@ func withoutTag(text string) string {
 		return reference.FamiliarName(ref)
 	}
 	return "name"
+}
+
+// PinnedImage is an image by digest in its one form, name@sha256:<64 hex>. An error says
+// what is wrong with it and what to write.
+func PinnedImage(text string) (string, error) {
+	var r reader
+	image := r.image("image", &node{kind: scalar, text: text, reads: text, tag: "!!str", line: 1})
+	if len(r.problems) > 0 {
+		return "", errors.New(r.problems[0].Message + "; " + r.problems[0].Next)
+	}
+	return image, nil
 }
