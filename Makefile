@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust fuzz fuzz-long deps clean engine tmux
+.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust flow fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -24,6 +24,7 @@ tmux: ## the terminal that tests of tealctl use: installed when root on Debian o
 test: engine tmux build ## unit, race, property, sim and end-to-end tests on the real engine
 	$(GO) test -count=1 -timeout 20m $(UNIT)
 	$(GO) test -count=1 -race -timeout 20m $(RACE)
+	$(GO) test -count=1 -timeout 10m ./test/flow
 	$(GO) test -count=1 -timeout 20m ./test/e2e/...
 
 unit: ## tests that need no engine, with a part of the crash points
@@ -37,6 +38,9 @@ sim: ## every crash point, with the coverage table
 
 attacks: ## the catalogue of attacks, carried out against real repositories, as a table
 	@set -o pipefail; $(GO) test -count=1 -timeout 10m -v -run TestAttacks ./test/attacks | grep -v '^ *\(===\|---\)'
+
+flow: ## two branches of an app release to one staging directory and race each other 50 times
+	$(GO) test -count=1 -timeout 10m -v ./test/flow
 
 e2e: engine build
 	$(GO) test -count=1 -timeout 20m -v ./test/e2e/...
