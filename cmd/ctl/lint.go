@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -31,50 +31,81 @@ type lintedRelease struct {
 }
 
 func (t *tool) lint() *cobra.Command {
-	var rev, env string
+	l := linting{dir: "."}
 	c := &cobra.Command{
 		Use:   "lint [DIR]",
 		Short: "Check the release manifests of a repository, with file and line",
 		Long: `Check every release directory of a repository. By default the files of the work
-tree are read, as they would be committed; --rev reads a commit instead.`,
-		Example:     "  tealctl lint\n  tealctl lint --rev HEAD --env production -o json",
+tree are read, as they would be committed; --rev reads a commit instead, and --staged
+the index, which is what a pre-commit hook is about. --since checks only the apps that
+changed. It ends with 0 when there is no problem, with 1 when there is one.
+
+--annotations github writes workflow commands, which GitHub Actions shows beside the
+lines; --annotations gitlab a code quality report. docs/ci.md has both whole.`,
+		Example: `  tealctl lint
+  tealctl lint --rev HEAD --env production -o json
+  tealctl lint --staged --since HEAD
+  tealctl lint --since origin/main --annotations github`,
 		Args:        cobra.MaximumNArgs(1),
 		Annotations: named(reads(fromFiles)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			dir := "."
+		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				dir = args[0]
+				l.dir = args[0]
 			}
-			var root fs.FS = os.DirFS(dir)
-			if rev != "" {
-				snap, err := commitOf(dir, rev)
-				if err != nil {
-					return err
-				}
-				if root, err = snap.Sub("."); err != nil {
-					return err
-				}
-			}
-			reply, err := lintTree(root, env)
-			if err != nil {
-				return err
-			}
-			if err := t.print(reply, func(s ui.Style) string { return lintText(s, reply) }); err != nil {
-				return err
-			}
-			if reply.Problems > 0 {
-				return exitError{code: exitFailed}
-			}
-			return nil
+			return t.runLint(c.Context(), l)
 		},
 	}
-	c.Flags().StringVar(&rev, "rev", "", "read this commit instead of the work tree")
-	c.Flags().StringVar(&env, "env", "", "only this environment")
+	f := c.Flags()
+	f.StringVar(&l.rev, "rev", "", "read this commit instead of the work tree")
+	f.StringVar(&l.env, "env", "", "only this environment")
+	f.BoolVar(&l.staged, "staged", false, "read the Git index instead of the work tree")
+	f.StringVar(&l.since, "since", "", "only the apps that changed since the common ancestor with this commit")
+	f.StringVar(&l.annotations, "annotations", "", "write problems for a CI server: github or gitlab")
 	return c
 }
 
-// lintTree parses every environments/<env>/<app> of a tree.
-func lintTree(root fs.FS, env string) (lintReply, error) {
+func (t *tool) runLint(ctx context.Context, l linting) error {
+	if err := l.check(t.format); err != nil {
+		return err
+	}
+	only, all, err := l.changed(ctx)
+	if err != nil {
+		return err
+	}
+	if all {
+		only = nil
+	}
+	root, err := l.tree(ctx)
+	if err != nil {
+		return err
+	}
+	reply, err := lintTree(root, l.env, only)
+	if err != nil {
+		return err
+	}
+	switch l.annotations {
+	case "github":
+		err = annotateGitHub(t.out, reply)
+	case "gitlab":
+		err = annotateGitLab(t.out, reply)
+	default:
+		err = t.print(reply, func(s ui.Style) string { return lintText(s, reply) })
+	}
+	if err != nil {
+		return err
+	}
+	if l.annotations != "" {
+		fmt.Fprintf(t.err, "%d releases checked, %d problems\n", len(reply.Releases), reply.Problems)
+	}
+	if reply.Problems > 0 {
+		return exitError{code: exitFailed}
+	}
+	return nil
+}
+
+// lintTree parses every environments/<env>/<app> of a tree. Not nil, only names what is
+// reported on, as env/app; the others are read for what they claim of it.
+func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 	reply := lintReply{Meta: api.Meta{APIVersion: api.Version, Kind: "Lint"}}
 	dirs, err := fs.Glob(root, "environments/*/*/release.yaml")
 	if err != nil {
@@ -83,10 +114,20 @@ func lintTree(root fs.FS, env string) (lintReply, error) {
 	if len(dirs) == 0 {
 		return reply, usage(errors.New("there is no environments/<env>/<app>/release.yaml here; run lint in the repository of release manifests"))
 	}
-	claimed := map[string]string{}
+	type claim struct{ app, file string }
+	claimed := map[string]claim{}
+	at := map[string]int{} // in the reply, by env/app
+	conflict := func(file, route, other string) release.Problem {
+		return release.Problem{File: file, Code: release.RouteConflict,
+			Message: fmt.Sprintf("route %s is claimed by app %s too", route, other), Next: "give one of them another host or path"}
+	}
+	touched := map[string]bool{} // environments
+	for app := range only {
+		touched[path.Dir(app)] = true
+	}
 	for _, file := range dirs {
 		parts := strings.Split(file, "/")
-		if env != "" && parts[1] != env {
+		if env != "" && parts[1] != env || only != nil && !touched[parts[1]] {
 			continue
 		}
 		dir, err := fs.Sub(root, path.Dir(file))
@@ -100,13 +141,22 @@ func lintTree(root fs.FS, env string) (lintReply, error) {
 			l.Version, l.Digest = rel.Version, rel.Digest
 			for _, r := range rel.Routes() { // two apps on one route: only one of them can have it
 				key := parts[1] + " " + r.Host + r.Path
-				if other := claimed[key]; other != "" && other != parts[2] {
-					l.Problems = append(l.Problems, release.Problem{File: file, Code: release.RouteConflict,
-						Message: fmt.Sprintf("route %s%s is claimed by app %s too", r.Host, r.Path, other), Next: "give one of them another host or path"})
+				other := claimed[key]
+				if i, reported := at[parts[1]+"/"+other.app]; other.app != "" && other.app != parts[2] {
+					if only == nil || only[parts[1]+"/"+parts[2]] {
+						l.Problems = append(l.Problems, conflict(file, r.Host+r.Path, other.app))
+					} else if reported {
+						reply.Releases[i].Problems = append(reply.Releases[i].Problems, conflict(other.file, r.Host+r.Path, parts[2]))
+						reply.Problems++
+					}
 				}
-				claimed[key] = parts[2]
+				claimed[key] = claim{parts[2], file}
 			}
 		}
+		if only != nil && !only[parts[1]+"/"+parts[2]] {
+			continue
+		}
+		at[parts[1]+"/"+parts[2]] = len(reply.Releases)
 		reply.Problems += len(l.Problems)
 		reply.Releases = append(reply.Releases, l)
 	}
@@ -115,6 +165,9 @@ func lintTree(root fs.FS, env string) (lintReply, error) {
 
 func lintText(s ui.Style, reply lintReply) string {
 	var b strings.Builder
+	if len(reply.Releases) == 0 {
+		b.WriteString("no release changed\n")
+	}
 	for _, l := range reply.Releases {
 		for _, p := range l.Problems {
 			b.WriteString(p.String() + "\n")
