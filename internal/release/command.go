@@ -10,6 +10,9 @@ import (
 // command is a program with its arguments, as a list or as one line in a shell's
 // quoting. There is no shell: what only a shell could carry out is refused.
 func command(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": []string{"null", "string", "array"}, "items": schema{"type": "string"}})) {
+		return nil
+	}
 	if n.empty() {
 		return nil // the image's own
 	}

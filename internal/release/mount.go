@@ -177,6 +177,9 @@ func longDevice(r *reader, at string, n *node) any {
 
 // extraHosts is a list of name=address (or name:address), or a mapping.
 func extraHosts(r *reader, at string, n *node) any {
+	if r.draws(func() schema { return anyOf(dictOf(hostName, r.draw(words)), listOf(r.draw(filled))) }) {
+		return nil
+	}
 	out := map[string]any{}
 	add := func(n *node, name, address string) {
 		if !hostName.MatchString(name) || address == "" || strings.ContainsAny(address, " ,") {

@@ -74,6 +74,8 @@ func (p Problems) tidy() Problems {
 type reader struct {
 	file     string
 	problems Problems
+	drawing  bool   // no value is read: the shapes write down what they take
+	drawn    schema // by the shape at work
 }
 
 func (r *reader) fail(code Code, line int, next, format string, args ...any) {

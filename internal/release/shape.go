@@ -22,6 +22,9 @@ type object map[string]shape
 
 func (o object) read(r *reader, at string, n *node) any {
 	out := map[string]any{}
+	if r.draws(func() schema { return o.drawn(r) }) {
+		return out
+	}
 	for _, f := range r.fields(at, n) {
 		s, known := o[f.key]
 		if !known {
@@ -67,6 +70,9 @@ var plainKey = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
 
 // fields lists a mapping's keys.
 func (r *reader) fields(at string, n *node) []field {
+	if r.drawing && n == nil {
+		panic(undrawn{})
+	}
 	if n.empty() {
 		r.wrong(lineOf(n), "write key: value lines, or remove the key", "%s has no value", orTop(at))
 		return nil
@@ -81,6 +87,9 @@ func (r *reader) fields(at string, n *node) []field {
 // orNothing lets a mapping be left out behind its key: `redis:` declares a volume.
 func orNothing(of shape) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema { return anyOf(schema{"type": "null"}, r.draw(of)) }) {
+			return nil
+		}
 		if n.empty() {
 			return map[string]any{}
 		}
@@ -90,6 +99,9 @@ func orNothing(of shape) shape {
 
 // items lists a list's values.
 func (r *reader) items(at string, n *node) []*node {
+	if r.drawing && n == nil {
+		panic(undrawn{})
+	}
 	if n.empty() {
 		r.wrong(lineOf(n), "write [a, b], or remove the key", "%s has no value", at)
 		return nil
@@ -103,6 +115,9 @@ func (r *reader) items(at string, n *node) []*node {
 
 // text takes a scalar's text as it is written, whatever YAML would make of it.
 func (r *reader) text(at string, n *node) (string, bool) {
+	if r.draws(textSchema) {
+		return "", false
+	}
 	switch {
 	case n.empty():
 		r.wrong(lineOf(n), "write one, or remove the key", "%s has no value", at)
@@ -139,6 +154,9 @@ func word(r *reader, at string, n *node) any {
 
 // str is a word that is a text for YAML as well, which Compose asks for in most places.
 func str(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": "string"})) {
+		return nil
+	}
 	v := word(r, at, n)
 	if v != nil && n.tag != "!!str" {
 		r.wrong(n.line, fmt.Sprintf("write it in quotes: %q", n.text), "%s: Compose wants a text, and %s is none", at, show(n.text))
@@ -157,6 +175,9 @@ func optionValue(r *reader, at string, n *node) any {
 
 // filled is a text that is not empty.
 func filled(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": "string", "minLength": 1})) {
+		return nil
+	}
 	v := str(r, at, n)
 	if v == "" {
 		r.wrong(n.line, "write one, or remove the key", "%s is empty", at)
@@ -167,6 +188,9 @@ func filled(r *reader, at string, n *node) any {
 
 // flag is true or false; nothing else means either.
 func flag(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": "boolean"})) {
+		return nil
+	}
 	if n.empty() || n.kind != scalar || n.tag != "!!bool" || n.text != "true" && n.text != "false" {
 		r.wrong(lineOf(n), "write true or false", "%s is neither true nor false", at)
 		return nil
@@ -187,6 +211,9 @@ func whole(low, high int64) shape {
 }
 
 func (r *reader) integer(at string, n *node, low, high int64) (int64, bool) {
+	if r.draws(func() schema { return wholeSchema(low, high) }) {
+		return 0, false
+	}
 	if n.empty() || n.kind != scalar || n.tag != "!!int" {
 		r.wrong(lineOf(n), "write plain digits without quotes", "%s is not a whole number", at)
 		return 0, false
@@ -207,6 +234,9 @@ var decimal = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?$`)
 
 // number is a decimal number of zero or more.
 func number(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": []string{"string", "number"}, "pattern": portable(decimal), "minimum": 0})) {
+		return nil
+	}
 	s, ok := r.text(at, n)
 	if !ok {
 		return nil
@@ -221,6 +251,9 @@ func number(r *reader, at string, n *node) any {
 
 // size is a number of bytes, with or without a unit.
 func size(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": []string{"string", "integer"}, "pattern": portable(sizeForm), "minimum": 0, "description": "a size such as 512m"})) {
+		return nil
+	}
 	s, ok := r.text(at, n)
 	if !ok {
 		return nil
@@ -240,6 +273,9 @@ var sizeForm = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,3})?([kKmMgGtT]i?)?[bB
 
 // sizeText is a size where Compose wants a text.
 func sizeText(r *reader, at string, n *node) any {
+	if r.draws(takes(schema{"type": "string", "pattern": portable(sizeForm), "description": "a size such as 512m"})) {
+		return nil
+	}
 	if str(r, at, n) == nil {
 		return nil
 	}
@@ -248,6 +284,9 @@ func sizeText(r *reader, at string, n *node) any {
 
 // sizeOrAll is a size, or -1 for no limit.
 func sizeOrAll(r *reader, at string, n *node) any {
+	if r.draws(func() schema { return anyOf(r.draw(size), schema{"enum": []any{-1, "-1"}}) }) {
+		return nil
+	}
 	if n != nil && n.kind == scalar && n.text == "-1" {
 		return "-1"
 	}
@@ -263,6 +302,9 @@ func span(r *reader, at string, n *node) any {
 }
 
 func (r *reader) duration(at string, n *node, low, high time.Duration) (time.Duration, bool) {
+	if r.draws(func() schema { return spanSchema(low, high) }) {
+		return 0, false
+	}
 	s, ok := r.text(at, n)
 	if !ok {
 		return 0, false
@@ -293,6 +335,9 @@ func plain(d time.Duration) string {
 
 // share is a percentage, as a number from 0 to 1.
 func (r *reader) share(at string, n *node) (float64, bool) {
+	if r.draws(takes(schema{"type": "string", "pattern": `^(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?%$`, "description": "a percentage such as 1%"})) {
+		return 0, false
+	}
 	s, ok := r.text(at, n)
 	if !ok {
 		return 0, false
@@ -317,6 +362,9 @@ func percent(r *reader, at string, n *node) any {
 // oneOf is one of some words.
 func oneOf(words ...string) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema { return enum(words) }) {
+			return nil
+		}
 		s, ok := r.text(at, n)
 		if !ok {
 			return nil
@@ -336,6 +384,9 @@ func oneOf(words ...string) shape {
 // list is a list of one shape.
 func list(of shape) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema { return listOf(r.draw(of)) }) {
+			return nil
+		}
 		out := []any{}
 		for i, item := range r.items(at, n) {
 			if v := of(r, fmt.Sprintf("%s[%d]", at, i), item); v != nil {
@@ -348,6 +399,11 @@ func list(of shape) shape {
 
 // unique is a list of different words.
 func unique(r *reader, at string, n *node) any {
+	if r.draws(func() schema {
+		return schema{"type": "array", "items": r.draw(filled), "uniqueItems": true}
+	}) {
+		return nil
+	}
 	out := []any{}
 	for i, item := range r.items(at, n) {
 		v := filled(r, fmt.Sprintf("%s[%d]", at, i), item)
@@ -365,6 +421,9 @@ func unique(r *reader, at string, n *node) any {
 
 // words is one word or a list of them.
 func words(r *reader, at string, n *node) any {
+	if r.draws(func() schema { return anyOf(r.draw(filled), r.draw(unique)) }) {
+		return nil
+	}
 	if n.empty() || n.kind == scalar {
 		if v := filled(r, at, n); v != nil {
 			return []any{v}
@@ -377,6 +436,9 @@ func words(r *reader, at string, n *node) any {
 // dict is a mapping with keys of the people's own.
 func dict(key *regexp.Regexp, what string, of shape) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema { return dictOf(key, r.draw(of)) }) {
+			return nil
+		}
 		out := map[string]any{}
 		for _, f := range r.fields(at, n) {
 			if !key.MatchString(f.key) {
@@ -395,6 +457,11 @@ func dict(key *regexp.Regexp, what string, of shape) shape {
 // a value would take it from the host.
 func pairs(key *regexp.Regexp, what string) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema {
+			return anyOf(dictOf(key, textSchema()), listOf(schema{"type": "string", "pattern": "="}))
+		}) {
+			return nil
+		}
 		out := map[string]any{}
 		if n.empty() || n.kind != sequence {
 			for _, f := range r.fields(at, n) {
@@ -435,6 +502,17 @@ func pairs(key *regexp.Regexp, what string) shape {
 // either chooses a shape by what is written.
 func either(one, listed, mapped shape) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema {
+			var forms []schema
+			for _, of := range []shape{one, listed, mapped} {
+				if of != nil {
+					forms = append(forms, r.draw(of))
+				}
+			}
+			return anyOf(forms...)
+		}) {
+			return nil
+		}
 		switch {
 		case n.empty() || n.kind == scalar && one != nil:
 			if one == nil {
@@ -472,6 +550,9 @@ func kindOf(n *node) string {
 // refused stands for a key that is known and not carried out.
 func refused(code Code, message, next string) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema { return never(message + "; " + next) }) {
+			return nil
+		}
 		r.fail(code, lineOf(n), next, "%s %s", at, message)
 		return nil
 	}
@@ -485,6 +566,9 @@ func matching(form *regexp.Regexp, what, next string) shape {
 		next = hint(form)
 	}
 	return func(r *reader, at string, n *node) any {
+		if r.draws(takes(schema{"type": "string", "pattern": portable(form), "description": next})) {
+			return nil
+		}
 		v, ok := filled(r, at, n).(string)
 		switch {
 		case !ok:
@@ -511,6 +595,14 @@ const laterNext = "remove it, or wait for a version that carries it out"
 // version does not carry out.
 func notYet(of shape) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(func() schema {
+			if r.draw(of)["type"] == "boolean" {
+				return schema{"const": false}
+			}
+			return never("recognised, but not carried out by this version")
+		}) {
+			return nil
+		}
 		before := len(r.problems)
 		v := of(r, at, n)
 		if len(r.problems) == before && v != false { // false asks for what teal does anyway

@@ -109,6 +109,9 @@ func text(r *reader, at string, n *node) any {
 // written is a text of some form.
 func written(form *regexp.Regexp, what string) shape {
 	return func(r *reader, at string, n *node) any {
+		if r.draws(formSchema(form, what)) {
+			return nil
+		}
 		s, ok := text(r, at, n).(string)
 		if ok && !form.MatchString(s) {
 			r.wrong(n.line, hint(form), "%s: %s is not %s", at, show(s), what)
@@ -168,6 +171,9 @@ func (p *parser) version(r *reader, at string, n *node) any {
 }
 
 func (p *parser) links(r *reader, at string, n *node) any {
+	if r.draws(func() schema { return dictOf(linkName, formSchema(linkForm, "an http or https address")()) }) {
+		return nil
+	}
 	links := map[string]string{}
 	for _, f := range r.fields(at, n) {
 		if !linkName.MatchString(f.key) {
@@ -194,6 +200,9 @@ func (p *parser) absence(r *reader, at string, n *node) any {
 }
 
 func (p *parser) volumeModes(r *reader, at string, n *node) any {
+	if r.draws(func() schema { return dictOf(keyForm, enum([]string{modeOverlap, modeExclusive})) }) {
+		return nil
+	}
 	p.modes, p.modeLine = map[string]string{}, map[string]int{}
 	for _, f := range r.fields(at, n) {
 		p.modeLine[f.key] = f.line
@@ -236,6 +245,13 @@ func (p *parser) bake(r *reader, at string, n *node) any {
 
 // smokes reads the list of smoke requests.
 func (p *parser) smokes(r *reader, at string, n *node) any {
+	if n == nil && r.draws(func() schema {
+		return listOf(r.draw(func(r *reader, at string, _ *node) any {
+			return p.smokes(r, at, &node{kind: sequence, items: []*node{{kind: mapping}}})
+		}))
+	}) {
+		return nil
+	}
 	for i, item := range r.items(at, n) {
 		at := at + "[" + strconv.Itoa(i) + "]"
 		if i >= 50 {
