@@ -90,12 +90,12 @@ runs that image already.
 With --push the commit is made on top of the remote branch as it is now, beside the work
 tree, which may be in any state; a bare or shallow clone does as well. When somebody else
 pushes first, the branch is fetched and the release made again on top of it, with the
-then next sequence, until --timeout.`,
+then next sequence, for --retry-for at most.`,
 		Example: `  tealctl release new shop v1.2.3 --env staging --image backend=registry.example.com/shop/backend@sha256:… \
     --source $(git rev-parse HEAD) --source-repository git@example.com:shop.git --push
   tealctl release new shop v1.2.3 --env production --image registry.example.com/shop/backend:v1.2.3
   tealctl release new shop --env production --from v1.2.2 --push`,
-		Args: cobra.RangeArgs(1, 2), Annotations: writes(fromPush, exitTimeout),
+		Args: cobra.RangeArgs(1, 2), Annotations: writes(fromFiles, exitInterrupted),
 		RunE: func(c *cobra.Command, args []string) error {
 			n.app = args[0]
 			if len(args) == 2 {
@@ -123,7 +123,7 @@ then next sequence, until --timeout.`,
 	f.BoolVar(&n.push, "push", false, "commit on top of the branch and push it")
 	f.StringVar(&n.to.remote, "remote", "", "with --push: the remote (default: that of the current branch)")
 	f.StringVar(&n.to.name, "branch", "", "with --push: the branch (default: the one that the current branch follows)")
-	f.DurationVar(&n.timeout, "timeout", 2*time.Minute, "with --push: how long to try while others push")
+	f.DurationVar(&n.timeout, "retry-for", 2*time.Minute, "with --push: how long to try while others push")
 	f.BoolVar(&n.dry, "dry-run", false, "show what would be written, write nothing")
 	f.BoolVar(&n.again, "again", false, "make a release with the next sequence even if nothing else changes")
 	return c
@@ -145,7 +145,7 @@ func (n *newRelease) check() error {
 	case n.from != "" && n.template != "":
 		return usage(errors.New("--from and --template are two starts; give one"))
 	case n.timeout <= 0:
-		return usage(errors.New("--timeout is a time such as 2m"))
+		return usage(errors.New("--retry-for is a time such as 2m"))
 	case !n.push && (n.to != branch{}):
 		return usage(errors.New("--remote and --branch belong to --push"))
 	}
@@ -230,6 +230,9 @@ func repositoryDir(ctx context.Context, dir string) (string, error) {
 		return top, nil
 	}
 	bare, err := git(ctx, dir, "rev-parse", "--absolute-git-dir")
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err != nil {
 		return "", usage(fmt.Errorf("%w; name a clone of the repository of manifests with --repo", err))
 	}

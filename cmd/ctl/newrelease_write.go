@@ -113,7 +113,7 @@ func writeFile(tree *os.Root, name string, data []byte) error {
 	return nil
 }
 
-// publishTries bounds how often a push is tried while others push, beside --timeout.
+// publishTries bounds how often a push is tried while others push, beside --retry-for.
 const publishTries = 100
 
 var errPushTooLong = errors.New("somebody else pushes all the time")
@@ -190,7 +190,7 @@ func (n *newRelease) publish(ctx context.Context, t *tool) (newReleaseReply, err
 // tooLong says of an error whether the time for the push ended it.
 func (n *newRelease) tooLong(ctx context.Context, to branch, tries int, err error) error {
 	if errors.Is(context.Cause(ctx), errPushTooLong) {
-		return exitError{exitTimeout, fmt.Errorf("push to %s/%s: %w for %s (%d tries); run the same line again, or with a longer --timeout", to.remote, to.name, errPushTooLong, n.timeout, tries)}
+		return fmt.Errorf("push to %s/%s: %w for %s (%d tries); run the same line again, or with a longer --retry-for", to.remote, to.name, errPushTooLong, n.timeout, tries)
 	}
 	return err
 }

@@ -53,6 +53,8 @@ var asked = map[string]struct {
 	"unfreeze":                     {true, []string{"--reason", "x"}},
 	"sync":                         {true, nil},
 	"lint":                         {false, []string{"CLONE"}},
+	"release new":                  {false, []string{"shop", "v1.2.4", "--env", "production", "--repo", "CLONE"}},
+	"schema manifest":              {false, nil},
 	"verify":                       {false, []string{"shop", "--repo", "CLONE", "--policy", "POLICY"}},
 	"prepare":                      {false, []string{"shop", "--repo", "CLONE", "--yes"}},
 	"approve":                      {false, []string{"shop", "--repo", "CLONE", "--key", "KEY", "--yes"}},

@@ -76,6 +76,7 @@ type reader struct {
 	problems Problems
 	drawing  bool   // no value is read: the shapes write down what they take
 	drawn    schema // by the shape at work
+	listed   bool   // it reads a list of what it draws
 }
 
 func (r *reader) fail(code Code, line int, next, format string, args ...any) {

@@ -69,10 +69,11 @@ type undrawn struct{}
 
 // draw runs a shape with no value and returns what it wrote down; {}, which takes
 // everything, when it wrote nothing. A shape that goes on to look at its value after its
-// parts have drawn themselves ends there: what it would refuse comes on top.
+// parts have drawn themselves ends there: what it would refuse comes on top. One that
+// walks a list finds one empty mapping in it.
 func (r *reader) draw(s shape) (out schema) {
-	before := r.drawn
-	r.drawn = nil
+	before, listed := r.drawn, r.listed
+	r.drawn, r.listed = nil, false
 	defer func() {
 		if recover() != nil && r.drawn == nil {
 			r.drawn = schema{}
@@ -80,7 +81,10 @@ func (r *reader) draw(s shape) (out schema) {
 		if out = r.drawn; out == nil {
 			out = schema{}
 		}
-		r.drawn = before
+		if r.listed {
+			out = listOf(out)
+		}
+		r.drawn, r.listed = before, listed
 	}()
 	s(r, "", nil)
 	return nil

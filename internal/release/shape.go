@@ -100,7 +100,11 @@ func orNothing(of shape) shape {
 // items lists a list's values.
 func (r *reader) items(at string, n *node) []*node {
 	if r.drawing && n == nil {
-		panic(undrawn{})
+		if r.drawn != nil {
+			return nil
+		}
+		r.listed = true
+		return []*node{{kind: mapping}}
 	}
 	if n.empty() {
 		r.wrong(lineOf(n), "write [a, b], or remove the key", "%s has no value", at)

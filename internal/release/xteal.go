@@ -245,13 +245,6 @@ func (p *parser) bake(r *reader, at string, n *node) any {
 
 // smokes reads the list of smoke requests.
 func (p *parser) smokes(r *reader, at string, n *node) any {
-	if n == nil && r.draws(func() schema {
-		return listOf(r.draw(func(r *reader, at string, _ *node) any {
-			return p.smokes(r, at, &node{kind: sequence, items: []*node{{kind: mapping}}})
-		}))
-	}) {
-		return nil
-	}
 	for i, item := range r.items(at, n) {
 		at := at + "[" + strconv.Itoa(i) + "]"
 		if i >= 50 {
