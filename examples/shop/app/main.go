@@ -3,6 +3,7 @@
 //
 //	shop backend|ai-gateway|worker|store
 //	shop check URL       ends with 0 when the URL answers 200: a container's health check
+//	shop once WORD CODE  says the word and ends with the code: a one-off run
 //
 // Environment: SHOP_VERSION is what it answers; SHOP_FAIL_AFTER (a duration) makes a
 // backend answer 500 from then on, counted from the first request that came through the
@@ -35,6 +36,11 @@ func main() {
 	}
 	if role == "check" && len(os.Args) > 2 {
 		os.Exit(check(ctx, os.Args[2]))
+	}
+	if role == "once" && len(os.Args) > 3 {
+		log.Printf("%s for %s", os.Args[2], os.Getenv("SHOP_VERSION"))
+		code, _ := strconv.Atoi(os.Args[3])
+		os.Exit(code)
 	}
 	if after, err := time.ParseDuration(os.Getenv("SHOP_EXIT_AFTER")); err == nil {
 		time.AfterFunc(after, func() {
