@@ -118,9 +118,9 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if err := a.shelf.Sweep(); err != nil {
 		log.Warn("shelf not swept", "err", err)
 	}
-	a.repo, err = gitops.Open(gitops.Config{URL: c.Repository.URL, Branch: c.Repository.Branch, Follow: c.Repository.refs(), Evidence: c.Repository.Evidence, Environment: c.Environment,
-		Dir: filepath.Join(c.State, "git"), RepoID: a.policy.repoID(), Poll: c.Repository.Poll, Timeout: c.Repository.Timeout,
-		TokenFile: c.Repository.TokenFile, UsernameFile: c.Repository.UsernameFile, PasswordFile: c.Repository.PasswordFile, CAFile: c.Repository.CAFile, Log: log})
+	follow := c.Repository.gitops()
+	follow.Environment, follow.Dir, follow.RepoID, follow.Log = c.Environment, filepath.Join(c.State, "git"), a.policy.repoID(), log
+	a.repo, err = gitops.Open(follow)
 	if err != nil {
 		return nil, configError{fmt.Errorf("open the repository: %w", err)}
 	}
@@ -190,8 +190,8 @@ func (a *agent) never() []string {
 	if socket, ok := unixPath(a.config.Engine.Host); ok {
 		paths = append(paths, socket)
 	}
-	r := a.config.Repository
-	for _, p := range []string{a.config.file, r.TokenFile, r.UsernameFile, r.PasswordFile, r.CAFile, a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
+	paths = append(paths, a.config.Repository.files()...)
+	for _, p := range []string{a.config.file, a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
 		if p != "" {
 			paths = append(paths, p)
 		}

@@ -60,6 +60,15 @@ type RepositoryConfig struct {
 	PasswordFile string        `yaml:"passwordFile"`
 	TokenFile    string        `yaml:"tokenFile"`
 	CAFile       string        `yaml:"caFile"`
+
+	Proxy             string `yaml:"proxy"` // of an http address; "environment" takes HTTPS_PROXY and its like
+	ProxyUsernameFile string `yaml:"proxyUsernameFile"`
+	ProxyPasswordFile string `yaml:"proxyPasswordFile"`
+
+	KeyFile        string   `yaml:"keyFile"`        // private key of an ssh address
+	SSHAgent       string   `yaml:"sshAgent"`       // socket of an ssh-agent, instead of keyFile
+	HostKeys       []string `yaml:"hostKeys"`       // "ssh-ed25519 AAAA…" each
+	KnownHostsFile string   `yaml:"knownHostsFile"` // in OpenSSH's format
 }
 
 // EngineConfig says which container engine and which edge network.

@@ -11,11 +11,12 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// address is a parsed Config.URL: a local path or an HTTP(S) address.
+// address is a parsed Config.URL: a local path, an HTTP(S) or an SSH address.
 type address struct {
-	local   string // absolute path, or ""
-	remote  string // URL, or ""
-	private bool   // credentials may travel: https, or http to this host
+	local   string      // absolute path, or ""
+	remote  string      // HTTP(S) URL, or ""
+	private bool        // credentials may travel: https, or http to this host
+	ssh     *sshAddress // or nil
 }
 
 func parseAddress(s string) (address, error) {
@@ -26,7 +27,8 @@ func parseAddress(s string) (address, error) {
 	case filepath.IsAbs(s):
 		return address{local: filepath.Clean(s)}, nil
 	case !isURL && strings.Contains(s, ":"): // user@host:path
-		return address{}, notYet("ssh")
+		ssh, err := parseScp(s)
+		return address{ssh: ssh}, err
 	case !isURL:
 		return address{}, fmt.Errorf("%q is not an absolute path", s)
 	}
@@ -38,6 +40,9 @@ func parseAddress(s string) (address, error) {
 	// The scheme first: ssh://git@host holds a user name as it should.
 	switch u.Scheme { // lower case, by url.Parse
 	case "file", "http", "https":
+	case "ssh":
+		ssh, err := parseSSH(u)
+		return address{ssh: ssh}, err
 	default:
 		return address{}, notYet(u.Scheme)
 	}
@@ -61,7 +66,7 @@ func parseAddress(s string) (address, error) {
 }
 
 func notYet(scheme string) error {
-	return &Error{Code: release.NotSupportedYet, Detail: fmt.Sprintf("%s addresses are not supported yet; use a local path, http or https", escape(scheme, 20))}
+	return &Error{Code: release.NotSupportedYet, Detail: fmt.Sprintf("%s addresses are not supported yet; use a local path, https or ssh", escape(scheme, 20))}
 }
 
 func loopback(host string) bool {

@@ -23,8 +23,8 @@ const (
 
 // Config says what to follow. It comes from agent.yaml; the zero value is unusable.
 type Config struct {
-	// URL is an absolute local path (bare or not), file:///path, http:// or https://.
-	// Credentials in it are refused.
+	// URL is an absolute local path (bare or not), file:///path, http://, https://,
+	// ssh://user@host:port/path or user@host:path. Credentials in it are refused.
 	URL string
 	// Branch is followed as refs/heads/<Branch>; "" means DefaultBranch. It is the short
 	// form of a Follow with this one branch.
@@ -60,6 +60,20 @@ type Config struct {
 	// CAFile holds PEM certificates that are trusted beside the system's, read again at
 	// each fetch.
 	CAFile string
+	// Proxy is the forward proxy of an http or https address: http://host:port,
+	// https://host:port, socks5://host:port, or ProxyEnvironment; "" means none. Its
+	// credentials come from files, read as TokenFile is.
+	Proxy                                string
+	ProxyUsernameFile, ProxyPasswordFile string
+	// KeyFile holds the private SSH key, without a passphrase and closed to others; it
+	// is read again at each fetch. SSHAgent is the socket of an ssh-agent instead. An
+	// ssh address needs one of them.
+	KeyFile, SSHAgent string
+	// HostKeys are the keys that an SSH server may have, "ssh-ed25519 AAAA…" each, and
+	// KnownHostsFile an OpenSSH known_hosts file, read again at each fetch. An ssh
+	// address needs one of them: a key that is not pinned is never trusted.
+	HostKeys       []string
+	KnownHostsFile string
 	// Limits bound what is read; zero fields mean their defaults.
 	Limits Limits
 	// Log takes what happens; nil discards it.
@@ -167,6 +181,8 @@ func (c Config) Validate() error {
 			bad("%s: %q is not an absolute path", field, path)
 		case err == nil && addr.local != "":
 			bad("%s: a local repository takes no credentials", field)
+		case err == nil && addr.ssh != nil:
+			bad("%s: an ssh address logs in with keyFile or sshAgent", field)
 		case err == nil && !addr.private:
 			bad("%s: credentials would travel unencrypted; use https", field)
 		}
@@ -179,6 +195,10 @@ func (c Config) Validate() error {
 	}
 	if c.CAFile != "" && !filepath.IsAbs(c.CAFile) {
 		bad("caFile: %q is not an absolute path", c.CAFile)
+	}
+	if err == nil {
+		problems = append(problems, c.checkSSH(addr.ssh != nil)...)
+		problems = append(problems, c.checkProxy(addr)...)
 	}
 	l := c.Limits
 	if l.File < 0 || l.Entries < 0 || l.Below < 0 || l.Depth < 0 || l.Pack < 0 || l.Object < 0 || l.Objects < 0 {

@@ -66,7 +66,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: opened", name)
 		}
 	}
-	for _, url := range []string{"ssh://git@h/x", "git@h:x.git", "git://h/x", "ext::sh -c x", "ftp://h/x"} {
+	for _, url := range []string{"git://h/x", "git+ssh://git@h/x", "ftp://h/x"} {
 		cfg := good
 		cfg.URL = url
 		var known *Error

@@ -14,8 +14,8 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// Whatever the address: either a clean absolute path or an http(s) address without
-// credentials, or an error that repeats no password; and it is read the same again.
+// Whatever the address: either a clean absolute path, an http(s) address without
+// credentials or an ssh address whose path a shell takes as one word, or an error that repeats no password; and it is read the same again.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{
 		"", "/srv/git/x.git", "/srv//git/../x", "file:///srv/x", "file://localhost/srv/x", "file://h/x", "https://git.example.com/x.git/",
@@ -34,6 +34,14 @@ func FuzzAddress(f *testing.F) {
 			return
 		}
 		switch {
+		case a.ssh != nil:
+			quoted := strings.TrimSuffix(strings.TrimPrefix(a.ssh.command(), "git-upload-pack '"), "'")
+			for _, escaped := range []string{`'\''`, `'\!'`} {
+				quoted = strings.ReplaceAll(quoted, escaped, "")
+			}
+			if a.local != "" || a.remote != "" || a.ssh.check() != nil || strings.ContainsAny(quoted, "'!\n\x00") || strings.HasPrefix(a.ssh.path, "-") {
+				t.Fatalf("%q: %+v runs %s", s, a.ssh, a.ssh.command())
+			}
 		case (a.local == "") == (a.remote == ""):
 			t.Fatalf("%q: %+v", s, a)
 		case a.local != "":

@@ -102,7 +102,8 @@ func (s *httpSource) connect() (*http.Client, error) {
 	s.client = &http.Client{Transport: &boundedTransport{
 		pack: s.cfg.Limits.Pack,
 		next: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
+			Proxy:                  s.proxy,
+			OnProxyConnectResponse: proxyAnswered,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			TLSClientConfig:        trust,
 			TLSHandshakeTimeout:    10 * time.Second,
@@ -188,8 +189,6 @@ type httpVisit struct {
 	session transport.UploadPackSession
 	can     *capability.List
 }
-
-func (v *httpVisit) knows(context.Context, plumbing.Hash) bool { return false }
 
 func (v *httpVisit) close() { _ = v.session.Close() }
 

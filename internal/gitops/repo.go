@@ -83,11 +83,7 @@ func Open(cfg Config) (*Repo, error) {
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		looked: make(map[string]lookedAt), heads: make(map[string]Snapshot),
 	}
-	if addr.local != "" {
-		r.source = localSource{path: addr.local, limits: cfg.Limits, peeled: new(peels), packed: new(packedCache)}
-	} else {
-		r.source = &httpSource{cfg: cfg, url: addr.remote}
-	}
+	r.source = newSource(cfg, addr)
 	if r.rec, err = r.recall(); err != nil {
 		r.lost = &Error{Code: release.GitStateLost, Detail: "read the record of accepted commits in " + cfg.Dir, Err: err}
 		r.status.Code, r.status.Detail = r.lost.Code, r.lost.Error()

@@ -9,10 +9,20 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// source is where the repository lies: a local path or an HTTP server.
+// source is where the repository lies: a local path, an HTTP or an SSH server.
 type source interface {
 	// look reads where the branches point; it has to be cheap when nothing changed.
 	look(ctx context.Context) (visit, error)
+}
+
+func newSource(cfg Config, at address) source {
+	switch {
+	case at.local != "":
+		return localSource{path: at.local, limits: cfg.Limits, peeled: new(peels), packed: new(packedCache)}
+	case at.ssh != nil:
+		return &sshSource{cfg: cfg, at: *at.ssh}
+	}
+	return &httpSource{cfg: cfg, url: at.remote}
 }
 
 // visit is one look at the repository.
@@ -56,3 +66,6 @@ func (a advertised) tips(_ context.Context, what ask) (map[string]tip, error) {
 	}
 	return out, nil
 }
+
+// knows cannot be asked: servers say what their references are and nothing else.
+func (advertised) knows(context.Context, plumbing.Hash) bool { return false }

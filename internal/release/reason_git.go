@@ -14,6 +14,7 @@ const (
 	RepoTooLarge     Code = "repo_too_large"
 	RepoStale        Code = "repo_stale"
 	TooManyRefs      Code = "too_many_refs"
+	RepoHostKey      Code = "repo_host_key"
 )
 
 var gitReasons = []Reason{
@@ -28,5 +29,6 @@ var gitReasons = []Reason{
 	{Number: 5009, Code: RepoAuthRefused, Summary: "The Git server refused the credentials, or they could not be read.", Next: "Check the token or password file and its rights on the server; teal tries again by itself."},
 	{Number: 5010, Code: RepoTooLarge, Summary: "The Git server sent more than the limits allow; nothing of it was used.", Next: "Remove large files from the repository's history, or raise the limit."},
 	{Number: 5011, Code: RepoStale, Summary: "The repository's signed heartbeat is missing or too old: somebody may be serving an old state of it.", Next: "Check that the pipeline renews trust/heartbeat.json and that this host reads the right repository; what runs keeps running."},
+	{Number: 5012, Code: RepoHostKey, Summary: "The Git server's SSH host key is not one that this host pins, so nothing was asked of it.", Next: "Ask whoever runs the server for the fingerprint of its key; if it was changed on purpose, put the new key into hostKeys or the knownHostsFile."},
 	{Number: 5020, Code: TooManyRefs, Summary: "A pattern of agent.yaml matches more branches than may be followed at once; those followed before still are.", Next: "Delete branches that are done, or follow a narrower pattern."},
 }
