@@ -28,6 +28,7 @@ import (
 	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/secrets"
 	"github.com/tealops/teal/internal/trust"
+	"github.com/tealops/teal/internal/webhook"
 )
 
 // agent is everything wired together.
@@ -46,6 +47,7 @@ type agent struct {
 	runner   *reconcile.Runner
 	desk     *reconcile.Desk
 	attestor *attestor          // nil: only Git is read
+	hooks    *webhook.Server    // nil: the repository is only polled
 	reserves []hostcare.Reserve // the engine's first
 	refusals seldom
 
@@ -124,6 +126,9 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if err != nil {
 		return nil, configError{fmt.Errorf("open the repository: %w", err)}
 	}
+	if a.hooks, err = newHooks(c.Webhook, a.repo, log); err != nil {
+		return nil, configError{fmt.Errorf("open the webhook: %w", err)}
+	}
 	subnet := netip.MustParsePrefix(c.Engine.Edge.Subnet) // Validate parsed it
 	a.engine, err = docker.New(docker.Config{Host: c.Engine.Host, Instance: a.identity.Instance, EdgeNetwork: c.Prefix + c.Engine.Edge.Network,
 		EdgeSubnet: subnet, DockerConfig: c.Engine.DockerConfig, Log: log})
@@ -191,6 +196,7 @@ func (a *agent) never() []string {
 		paths = append(paths, socket)
 	}
 	paths = append(paths, a.config.Repository.files()...)
+	paths = append(paths, a.config.Webhook.files()...)
 	for _, p := range []string{a.config.file, a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
 		if p != "" {
 			paths = append(paths, p)
@@ -240,6 +246,9 @@ func (a *agent) run(ctx context.Context) error {
 		Roles: api.Roles{Operators: api.LookupGroup(a.config.Groups.Operators), Viewers: api.LookupGroup(a.config.Groups.Viewers)}}
 	g.Go(func() error { return server.Serve(ctx) })
 	g.Go(func() error { return a.repo.Run(ctx) })
+	if a.hooks != nil {
+		g.Go(func() error { return a.hooks.Run(ctx) })
+	}
 	g.Go(func() error { return a.policy.watch(ctx, a.log, func() { a.runner.Wake("") }) })
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.checkpoints(ctx) })

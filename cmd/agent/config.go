@@ -37,6 +37,7 @@ type Config struct {
 	Reserves     ReservesConfig     `yaml:"reserves"`
 	Labels       map[string]string  `yaml:"labels"` // of the host; placement reads them
 	Attestations AttestationsConfig `yaml:"attestations"`
+	Webhook      WebhookConfig      `yaml:"webhook"`
 	// ApprovalWaitAlert is how long a release may wait for approval before that is an event.
 	ApprovalWaitAlert time.Duration `yaml:"approvalWaitAlert"`
 
@@ -223,6 +224,9 @@ func (c Config) Validate(file string) error {
 	}
 	if c.Reserves.Journal < 64<<10 {
 		bad("reserves.journal", "%d bytes is too little to go back with; write at least %d", c.Reserves.Journal, 64<<10)
+	}
+	if err := c.Webhook.validate(); err != nil {
+		bad("webhook", "%v", err)
 	}
 	return errors.Join(errs...)
 }

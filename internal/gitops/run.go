@@ -58,6 +58,15 @@ func (r *Repo) Run(ctx context.Context) error {
 	}
 }
 
+// Kick makes Run look soon: at once, or after the look that is under way. Any number of
+// calls while it waits are one look.
+func (r *Repo) Kick() { poke(r.wake) }
+
+// Follows reports whether a ref, by full name, is one that is looked at.
+func (r *Repo) Follows(ref string) bool {
+	return r.cfg.desired(ref) || ref == branchRef(r.cfg.Evidence)
+}
+
 // pause is the wait before the next look, written into Status.
 func (r *Repo) pause(err error) time.Duration {
 	r.mu.Lock()

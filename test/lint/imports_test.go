@@ -28,6 +28,7 @@ var (
 		"internal/journal":   pure,
 		"internal/hostcare":  pure,
 		"internal/registry":  pure,
+		"internal/webhook":   pure,
 		"internal/secrets":   pure,
 		"internal/fleet":     pure,
 		"internal/reconcile": pure,
@@ -35,7 +36,7 @@ var (
 		"internal/ui":        append([]string{"internal/api"}, pure...),
 		"internal/sim":       append([]string{"internal/reconcile", "internal/fleet"}, pure...),
 		"cmd/agent": append([]string{"internal/gitops", "internal/docker", "internal/proxy", "internal/health", "internal/journal",
-			"internal/hostcare", "internal/registry", "internal/secrets", "internal/fleet", "internal/reconcile", "internal/api"}, pure...),
+			"internal/hostcare", "internal/registry", "internal/webhook", "internal/secrets", "internal/fleet", "internal/reconcile", "internal/api"}, pure...),
 		"cmd/ctl":   append([]string{"internal/api", "internal/ui", "internal/gitops", "internal/registry", "internal/hostcare", "internal/journal"}, pure...),
 		"cmd/proxy": {"internal/proxy", "internal/release"},
 	}
