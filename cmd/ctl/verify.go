@@ -149,9 +149,9 @@ func verifyText(s ui.Style, r verifyReply) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s %s   release %.12s, commit %.7s\n", word, r.App, trust.Escape(r.Version), r.Digest, r.Commit)
+	b.WriteString(s.Paragraph(fmt.Sprintf("%s  %s %s   release %.12s, commit %.7s", word, r.App, trust.Escape(r.Version), r.Digest, r.Commit), "  ") + "\n")
 	if e := r.Verdict.Emergency; e != nil {
-		fmt.Fprintf(&b, "%s\n", s.Mark(ui.Bad, fmt.Sprintf("EMERGENCY %s by %s, lets past %s, until %s: %s", e.Incident, strings.Join(e.By, ", "), orNothing(e.Waives), e.Until.UTC().Format(time.RFC3339), e.Reason)))
+		b.WriteString(s.Paragraph(s.Mark(ui.Bad, fmt.Sprintf("EMERGENCY %s by %s, lets past %s, until %s: %s", e.Incident, strings.Join(e.By, ", "), orNothing(e.Waives), e.Until.UTC().Format(time.RFC3339), e.Reason)), "  ") + "\n")
 	}
 	b.WriteString(s.Gates(r.Verdict.Gates, r.Verdict.Reasons, r.Verdict.Observations))
 	for _, signer := range r.Verdict.Signers {
@@ -161,7 +161,7 @@ func verifyText(s ui.Style, r verifyReply) string {
 		} else if !signer.Counted {
 			tone, says = ui.Note, "not counted: "+string(signer.Why)
 		}
-		fmt.Fprintf(&b, "  %s\n", s.Mark(tone, fmt.Sprintf("%s  key %s %s  in %s  %s", signer.Person, signer.Key, signer.Fingerprint, signer.File, says)))
+		b.WriteString(s.Paragraph("  "+s.Mark(tone, fmt.Sprintf("%s  key %s %s  in %s  %s", signer.Person, signer.Key, signer.Fingerprint, signer.File, says)), "    ") + "\n")
 	}
 	if len(r.Verdict.Signers) > 0 {
 		b.WriteString("\n")
@@ -173,7 +173,7 @@ func verifyText(s ui.Style, r verifyReply) string {
 		}
 	}
 	for i, step := range steps {
-		b.WriteString(map[bool]string{true: "Next: ", false: "      "}[i == 0] + step + "\n")
+		b.WriteString(s.Paragraph(map[bool]string{true: "Next: ", false: "      "}[i == 0]+step, "      ") + "\n")
 	}
 	if !r.Verdict.Until.IsZero() {
 		fmt.Fprintf(&b, "Until %s, by time alone.\n", r.Verdict.Until.UTC().Format(time.RFC3339))

@@ -53,7 +53,7 @@ func (s Style) gates(gates []trust.Gate, reasons, notes []trust.Finding) string 
 		var rows [][]string
 		for i, g := range gates {
 			detail := g.Detail
-			if len(g.Who) > 0 {
+			if len(g.Who) > 0 && !strings.Contains(detail, g.Who[0]) {
 				detail = strings.TrimPrefix(detail+" ("+strings.Join(g.Who, ", ")+")", " ")
 			}
 			rows = append(rows, []string{fmt.Sprintf(" %2d %s", i+1, s.gate(g)), orDash(detail)})

@@ -63,12 +63,18 @@ func (s Style) status(st api.Status, only string) string {
 	return b.String()
 }
 
-// paragraph is one line of text, wrapped on a terminal with what follows indented.
+// Paragraph is one line of text that is fit to print, wrapped on a terminal with what
+// follows indented by lead.
+func (s Style) Paragraph(text, lead string) string { return s.out(s.paragraph(text, lead)) }
+
 func (s Style) paragraph(text, lead string) string {
 	if s.Width == 0 || width(text) <= s.Width {
 		return text
 	}
-	return strings.Join(wrap(text, s.Width-len(lead)), "\n"+lead)
+	words := strings.TrimLeft(text, " ")
+	begin := text[:len(text)-len(words)]
+	lines := wrap(words, s.Width-max(len(lead), len(begin)))
+	return begin + strings.Join(lines, "\n"+lead)
 }
 
 func (s Style) headline(st api.Status) string {
