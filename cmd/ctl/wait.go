@@ -79,6 +79,9 @@ func (t *tool) waitFor(ctx context.Context, o order, before api.Status) error {
 	var taken bool
 	var since time.Time // settled since
 	w.over = func(st api.Status) bool {
+		if o.verb == "rollback" && len(st.Apps) > 0 && rolledBack(st.Apps) == nil && moved(before, st) {
+			return true // a newer release may go forward in the next moment
+		}
 		taken = taken || o.verb == "sync" || moved(before, st) || time.Since(began) > taking
 		if !taken || !allSettled(st) {
 			since = time.Time{}

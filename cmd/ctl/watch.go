@@ -36,6 +36,9 @@ type watching struct {
 // watch follows the status: a repainted screen on a terminal, one line per change
 // otherwise. An agent that goes away is waited for.
 func (t *tool) watch(ctx context.Context, w watching) error {
+	if t.format == "name" {
+		return usage(errors.New("names do not change: -o name goes with neither --watch nor --wait; use -o json"))
+	}
 	if w.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, w.timeout, errTimeout)
@@ -154,16 +157,24 @@ func (v *viewer) status(st api.Status) error {
 			continue
 		}
 		v.lines[a.App] = key
-		if v.t.format == "json" {
-			change := appChange{api.Meta{APIVersion: api.Version, Kind: "AppStatus"}, st.Now, a}
-			if err := json.NewEncoder(v.t.out).Encode(change); err != nil {
-				return err
-			}
-		} else if _, err := fmt.Fprintln(v.t.out, line); err != nil {
+		if err := v.change(appChange{api.Meta{APIVersion: api.Version, Kind: "AppStatus"}, st.Now, a}, line); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// change prints one change of an app: a line, or a document.
+func (v *viewer) change(c appChange, line string) error {
+	switch v.t.format {
+	case "json":
+		return json.NewEncoder(v.t.out).Encode(c)
+	case "yaml":
+		fmt.Fprintln(v.t.out, "---")
+		return v.t.print(c, nil)
+	}
+	_, err := fmt.Fprintln(v.t.out, line)
+	return err
 }
 
 // appChange is one line of status -w -o json.

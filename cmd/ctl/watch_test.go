@@ -162,6 +162,19 @@ func TestWatchAsJSON(t *testing.T) {
 	}
 }
 
+// TestWaitInOtherFormats: YAML documents, and no names, which is said before anything is
+// asked.
+func TestWaitInOtherFormats(t *testing.T) {
+	a := startAgent(t, liveApp("shop"))
+	out, errs, code := a.ctl("status", "--wait", "-o", "yaml")
+	if code != exitOK || !strings.HasPrefix(out, "---\n") || strings.Count(out, "\nkind: AppStatus\n") != 1 || errs != "" {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	if out, errs, code := a.ctl("status", "--wait", "-o", "name"); code != exitUsage || out != "" || !strings.Contains(errs, "-o json") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+}
+
 // TestWaitEndsWithTheDeployment, through a restart of the agent.
 func TestWaitEndsWithTheDeployment(t *testing.T) {
 	for name, c := range map[string]struct {
