@@ -61,19 +61,22 @@ func createOptions(s release.ContainerSpec, restart, api string) (client.Contain
 	options := client.ContainerCreateOptions{
 		Name: s.Name,
 		Config: &container.Config{
-			Hostname:    s.Hostname,
-			User:        s.User,
-			Tty:         s.TTY,
-			OpenStdin:   s.OpenStdin,
-			Env:         s.Env,
-			Cmd:         s.Command,
-			Entrypoint:  s.Entrypoint,
-			Healthcheck: healthcheck(s.Health),
-			Image:       s.Image,
-			WorkingDir:  s.WorkingDir,
-			Labels:      s.Labels,
-			StopSignal:  s.StopSignal,
-			StopTimeout: seconds(s.StopGrace),
+			Hostname:  s.Hostname,
+			User:      s.User,
+			Tty:       s.TTY,
+			OpenStdin: s.OpenStdin,
+			// As Compose has it; whoever attaches says for himself what he wants to see.
+			AttachStdout: true,
+			AttachStderr: true,
+			Env:          s.Env,
+			Cmd:          s.Command,
+			Entrypoint:   s.Entrypoint,
+			Healthcheck:  healthcheck(s.Health),
+			Image:        s.Image,
+			WorkingDir:   s.WorkingDir,
+			Labels:       s.Labels,
+			StopSignal:   s.StopSignal,
+			StopTimeout:  seconds(s.StopGrace),
 		},
 		HostConfig: host,
 	}
@@ -157,13 +160,10 @@ func healthcheck(h *release.HealthSpec) *container.HealthConfig {
 	return &container.HealthConfig{Test: h.Test, Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
 }
 
-// seconds rounds a stop timeout up to the engine's unit; zero leaves the engine's
-// default of ten seconds.
+// seconds rounds a stop timeout up to the engine's unit: a program gets no less time
+// than was written. Zero is none at all; Plan fills in the default.
 func seconds(d time.Duration) *int {
-	if d <= 0 {
-		return nil
-	}
-	n := int((d + time.Second - 1) / time.Second)
+	n := int((max(d, 0) + time.Second - 1) / time.Second)
 	return &n
 }
 

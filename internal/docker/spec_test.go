@@ -128,11 +128,11 @@ func TestSpecLimits(t *testing.T) {
 	}
 	s = release.ContainerSpec{}
 	o, err := createOptions(s, "unless-stopped", "1.41")
-	if err != nil || o.HostConfig.NetworkMode != "none" || o.Config.StopTimeout != nil || o.Config.Healthcheck != nil ||
+	if err != nil || o.HostConfig.NetworkMode != "none" || *o.Config.StopTimeout != 0 || o.Config.Healthcheck != nil ||
 		o.HostConfig.PidsLimit != nil || o.HostConfig.OomKillDisable != nil || o.HostConfig.RestartPolicy.Name != "unless-stopped" {
 		t.Errorf("the empty specification: %+v %v", o.HostConfig, err)
 	}
-	for grace, want := range map[time.Duration]int{time.Millisecond: 1, time.Second: 1, 1001 * time.Millisecond: 2} {
+	for grace, want := range map[time.Duration]int{0: 0, time.Millisecond: 1, time.Second: 1, 1001 * time.Millisecond: 2} {
 		if got := seconds(grace); *got != want {
 			t.Errorf("grace %s became %d s, want %d", grace, *got, want)
 		}

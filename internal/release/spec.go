@@ -59,7 +59,7 @@ type ContainerSpec struct {
 	GroupAdd     []string
 	WorkingDir   string
 	StopSignal   string
-	StopGrace    time.Duration // SIGTERM to SIGKILL; default 10s
+	StopGrace    time.Duration // SIGTERM to SIGKILL; 10s where the file says nothing, 0 is none
 	Init         *bool
 	TTY          bool
 	OpenStdin    bool
