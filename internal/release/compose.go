@@ -55,7 +55,7 @@ var serviceKeys = object{
 	"cap_add":           unique,
 	"devices":           list(either(shortDevice, nil, longDevice)),
 	"privileged":        flag,
-	"security_opt":      unique,
+	"security_opt":      securityOpts,
 	"read_only":         flag,
 	"ulimits":           dict(ulimit, "the name of a limit", either(whole(-1, math.MaxInt64), nil, limits)),
 	"shm_size":          size,
@@ -284,6 +284,36 @@ func networkMode(r *reader, at string, n *node) any {
 		return nil
 	}
 	return s
+}
+
+// securityOpts takes the options that say all there is to say. A seccomp profile would
+// be a file of the host, which Compose reads and teal does not; the masked paths are no
+// option for the engine but fields that Compose makes of it.
+func securityOpts(r *reader, at string, n *node) any {
+	v, _ := unique(r, at, n).([]any)
+	for i, item := range v {
+		text, _ := item.(string)
+		name, value, given := text, "", false
+		if i := strings.IndexAny(text, "=:"); i >= 0 {
+			name, value, given = text[:i], text[i+1:], true
+		}
+		line := lineOf(n)
+		if n.kind == sequence && len(n.items) == len(v) {
+			line = n.items[i].line
+		}
+		switch {
+		case name == "no-new-privileges" && (!given || value == "true" || value == "false"):
+		case (name == "apparmor" || name == "label") && value != "":
+		case name == "seccomp" && (value == "unconfined" || value == "builtin"):
+		case name == "seccomp" && value != "":
+			r.fail(ComposeNotCarried, line, "make it the engine's default on the host (seccomp-profile in daemon.json), or remove it", "%s: teal does not carry out a seccomp profile from a file", at)
+		case name == "systempaths" && value == "unconfined":
+			r.fail(ComposeNotCarried, line, "remove it", "%s: teal does not carry out systempaths", at)
+		default:
+			r.wrong(line, "write no-new-privileges, apparmor=PROFILE, label=… or seccomp=unconfined", "%s: %s means nothing here", at, show(text))
+		}
+	}
+	return v
 }
 
 func namespace(modes ...string) shape {
