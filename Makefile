@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust flow fuzz fuzz-long deps clean engine tmux
+.PHONY: compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust flow fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -25,6 +25,7 @@ test: engine tmux build ## unit, race, property, sim and end-to-end tests on the
 	$(GO) test -count=1 -timeout 20m $(UNIT)
 	$(GO) test -count=1 -race -timeout 20m $(RACE)
 	$(GO) test -count=1 -timeout 10m ./test/flow
+	$(GO) test -count=1 -timeout 20m ./test/fidelity/...
 	$(GO) test -count=1 -timeout 20m ./test/e2e/...
 
 unit: ## tests that need no engine, with a part of the crash points
@@ -56,6 +57,12 @@ vet:
 
 lint:
 	$(GO) run $(STATICCHECK) $(PKGS)
+
+compose: engine ## the corpus of Compose files against the Compose SDK, field by field, as a table; its first build takes minutes
+	cd test/compose && $(GO) test -count=1 -timeout 30m -v -run TestCorpus .
+
+compose-record: engine ## write Compose's side of the corpus for the tests that do without the SDK
+	cd test/compose && $(GO) test -count=1 -timeout 30m -run TestCorpus . -record
 
 reference: ## teal against a real cosign, in both directions, and a real gitleaks; the first build takes minutes
 	$(GO) test -count=1 -timeout 30m ./test/attest
