@@ -100,6 +100,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	if a.fleet, err = fleet.OpenLocal(c.Host, store, highest(states)); err != nil {
 		return nil, configError{err}
 	}
+	a.fleet.Declare(c.Labels)
 	for app, floor := range a.identity.Floors {
 		s := states[app]
 		if s.Accepted.Sequence < floor {
@@ -138,7 +139,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	a.proxy = proxy.Dial(c.Proxy.Socket)
 	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
 	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.currentPolicy, Never: a.never(),
-		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform, Files: filesDir}}
+		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform, Files: filesDir, Labels: c.Labels}}
 	if c.Attestations.Registry {
 		a.attestor = newAttestor(registry.New(registry.Config{DockerConfig: c.Engine.DockerConfig}), func() { a.runner.Wake("") })
 		a.desk.Attestor = a.attestor

@@ -112,7 +112,8 @@ func appStatus(s reconcile.Status) api.AppStatus {
 	if m := s.State.Debt(); m != nil {
 		a.Debt = &api.Debt{Incident: m.Incident, Since: m.At, FollowUpBy: m.FollowUpBy, Overdue: !m.FollowUpBy.IsZero() && time.Now().After(m.FollowUpBy)}
 	}
-	a.Healthy = s.State.Settled() && s.State.Live != nil && s.State.Hold == nil && s.Wait.Why == release.Converged
+	a.Healthy = s.State.Settled() && s.State.Hold == nil &&
+		(s.State.Live != nil && s.Wait.Why == release.Converged || s.State.Live == nil && s.Wait.Why == release.NotPlaced)
 	return a
 }
 
@@ -161,6 +162,10 @@ func (a *agent) Explain(app string) (api.Explanation, error) {
 		}
 	case s.Wait.Why == release.Converged:
 		e.Summary = fmt.Sprintf("%s %s is live and is what Git wants", app, name(s.State.Live))
+	case s.Wait.Why == release.NotPlaced && s.State.Live == nil:
+		e.Summary = fmt.Sprintf("%s does not run on this host: its placement names others", app)
+	case s.Wait.Why == release.NotPlaced:
+		e.Summary = fmt.Sprintf("%s %s keeps running although its placement names other hosts", app, name(s.State.Live))
 	default:
 		e.Summary = fmt.Sprintf("%s waits: %s", app, s.Wait.Why)
 	}
@@ -251,6 +256,11 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	case s.Want.Absent:
 		p.Blocked = &api.Wait{Why: release.NotInRepository}
 		return p, nil
+	case s.Want.Elsewhere != "":
+		w := s.Want.Set
+		p.To, p.Digest = name(&w), w.ID.Digest.Short()
+		p.Blocked = &api.Wait{Why: release.NotPlaced, Detail: s.Want.Elsewhere}
+		return p, nil
 	}
 	w := s.Want.Set
 	p.To, p.Digest = name(&w), w.ID.Digest.Short()
@@ -268,6 +278,8 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	switch {
 	case !s.Want.Verdict.Accepted && len(s.Want.Verdict.Reasons) > 0:
 		p.Blocked = &api.Wait{Why: s.Want.Verdict.Reasons[0].Code, Detail: s.Want.Verdict.Reasons[0].Detail}
+	case a.fleet.View().Ambiguous(s.Want.Singletons) != "":
+		p.Blocked = &api.Wait{Why: release.SingletonAmbiguous, Detail: a.fleet.View().Ambiguous(s.Want.Singletons)}
 	case s.State.Hold != nil && w.Sequence <= s.State.Hold.Sequence:
 		p.Blocked = &api.Wait{Why: s.State.Hold.Why, Detail: s.State.Hold.Detail}
 	}

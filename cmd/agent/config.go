@@ -35,7 +35,7 @@ type Config struct {
 	Proxy        ProxyConfig        `yaml:"proxy"`
 	Groups       GroupsConfig       `yaml:"groups"`
 	Reserves     ReservesConfig     `yaml:"reserves"`
-	Labels       map[string]string  `yaml:"labels"` // of the host; placement reads them
+	Labels       HostLabels         `yaml:"labels"` // of the host; placement reads them
 	Attestations AttestationsConfig `yaml:"attestations"`
 	Webhook      WebhookConfig      `yaml:"webhook"`
 	// ApprovalWaitAlert is how long a release may wait for approval before that is an event.

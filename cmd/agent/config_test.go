@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,6 +75,8 @@ func TestConfigProblems(t *testing.T) {
 		"a key that follow does not have": {bare + "repository:\n  url: /srv/releases.git\n  follow:\n  - {brunch: main}\n", []string{"line 8", "brunch", "branches"}},
 		"follow is no list of names":      {bare + "repository:\n  url: /srv/releases.git\n  follow: [main]\n", []string{"line 7", "{branch: main}"}},
 		"a duration without unit":         {minimal + "repository: {poll: 5}\n", []string{"line 6"}},
+		"malformed labels":                {minimal + "labels:\n  zone: eu 1\n  -x: a\n  list: [a]\n  a: b\n  a: c\n", []string{"line 7: labels: ", "line 8: labels: ", "line 9: labels: ", "line 11: labels: "}},
+		"labels that are a list":          {minimal + "labels: [a]\n", []string{"line 6: labels: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, file, err := load(t, c.text, nil)
@@ -86,6 +89,21 @@ func TestConfigProblems(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLabels: a label is the text as it is written, also where YAML would read more.
+func TestLabels(t *testing.T) {
+	c, _, err := load(t, minimal+"labels: {beat: yes, on: true, rack: 010, zone: eu-1}\n", nil)
+	if err != nil || !maps.Equal(c.Labels, HostLabels{"beat": "yes", "on": "true", "rack": "010", "zone": "eu-1"}) {
+		t.Fatalf("%v %v", c.Labels, err)
+	}
+	again, _, err := load(t, c.String(), nil)
+	if err != nil || !maps.Equal(again.Labels, c.Labels) {
+		t.Errorf("what -check prints has other labels: %v %v", again.Labels, err)
+	}
+	if c, _, err := load(t, minimal+"labels:\n", nil); err != nil || c.Labels != nil {
+		t.Errorf("no labels: %v %v", c.Labels, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -114,12 +115,15 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 	if len(dirs) == 0 {
 		return reply, usage(errors.New("there is no environments/<env>/<app>/release.yaml here; run lint in the repository of release manifests"))
 	}
-	type claim struct{ app, file string }
-	claimed := map[string]claim{}
+	type claim struct {
+		rel           *release.Release
+		service, file string
+	}
+	claimed := map[string][]claim{}
 	at := map[string]int{} // in the reply, by env/app
 	conflict := func(file, route, other string) release.Problem {
 		return release.Problem{File: file, Code: release.RouteConflict,
-			Message: fmt.Sprintf("route %s is claimed by app %s too", route, other), Next: "give one of them another host or path"}
+			Message: fmt.Sprintf("route %s is claimed by app %s too", route, other), Next: "give one of them another host or path, or placements that no host has both of"}
 	}
 	touched := map[string]bool{} // environments
 	for app := range only {
@@ -139,18 +143,21 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 		l.Problems = problems
 		if rel != nil {
 			l.Version, l.Digest = rel.Version, rel.Digest
-			for _, r := range rel.Routes() { // two apps on one route: only one of them can have it
+			for _, r := range rel.Routes() { // two apps on one route of one host: only one of them can have it
 				key := parts[1] + " " + r.Host + r.Path
-				other := claimed[key]
-				if i, reported := at[parts[1]+"/"+other.app]; other.app != "" && other.app != parts[2] {
+				i := slices.IndexFunc(claimed[key], func(c claim) bool {
+					return c.rel.App != parts[2] && !rel.Apart(r.Service, c.rel, c.service)
+				})
+				if i >= 0 {
+					other := claimed[key][i]
 					if only == nil || only[parts[1]+"/"+parts[2]] {
-						l.Problems = append(l.Problems, conflict(file, r.Host+r.Path, other.app))
-					} else if reported {
+						l.Problems = append(l.Problems, conflict(file, r.Host+r.Path, other.rel.App))
+					} else if i, reported := at[parts[1]+"/"+other.rel.App]; reported {
 						reply.Releases[i].Problems = append(reply.Releases[i].Problems, conflict(other.file, r.Host+r.Path, parts[2]))
 						reply.Problems++
 					}
 				}
-				claimed[key] = claim{parts[2], file}
+				claimed[key] = append(claimed[key], claim{rel, r.Service, file})
 			}
 		}
 		if only != nil && !only[parts[1]+"/"+parts[2]] {

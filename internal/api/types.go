@@ -77,7 +77,8 @@ type AppStatus struct {
 	App string `json:"app"`
 	// State is one word: a phase of DESIGN 4.1, held, or none.
 	State string `json:"state"`
-	// Healthy is true when the app is live, converged, and nothing is held.
+	// Healthy is true when the app is live and converged, or is neither here nor meant to
+	// be, and nothing is held.
 	Healthy bool           `json:"healthy"`
 	Live    *rollout.Set   `json:"live,omitempty"`
 	Desired *rollout.Set   `json:"desired,omitempty"`

@@ -27,9 +27,10 @@ type Local struct {
 	store Store
 	now   func() time.Time
 
-	mu      sync.Mutex // guards state and changed
+	mu      sync.Mutex // guards the rest
 	state   State
 	changed chan struct{}
+	labels  map[string]string
 }
 
 // OpenLocal loads the state of the single-host fleet. A state that cannot be read is
@@ -108,7 +109,17 @@ func (l *Local) Changed() <-chan struct{} {
 func (l *Local) View() rollout.FleetView {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.View(l.host)
+	v := l.state.View(l.host)
+	v.Hosts = []rollout.Member{{Name: l.host, Labels: l.labels}}
+	return v
+}
+
+// Declare says which labels this host has: a service that may run once in the fleet asks
+// every host's. They are not state: each start declares them anew.
+func (l *Local) Declare(labels map[string]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.labels = labels
 }
 
 // Orders lists the orders of one app, oldest first.

@@ -15,10 +15,10 @@ type Change struct{ Service, Field, From, To string }
 // Changes lists what differs between the live set and the wanted one. Values of the
 // environment are not shown: they may be confidential.
 func (d *Desk) Changes(app string, live *rollout.Set, want rollout.Set) []Change {
-	next := d.services(app, want.ID.Digest)
+	next := d.services(app, want)
 	before := map[string]release.Service{}
 	if live != nil {
-		before = d.services(app, live.ID.Digest)
+		before = d.services(app, *live)
 	}
 	var out []Change
 	for _, name := range slices.Sorted(maps.Keys(merge(before, next))) {
@@ -69,18 +69,20 @@ func shortImage(image string) string {
 	return name + "@" + digest[:12]
 }
 
-// services of a release: from Git when it is wanted there, else from the shelf.
-func (d *Desk) services(app string, digest release.Digest) map[string]release.Service {
-	rel := d.Parsed.find(app, digest)
+// services of a set: from Git when it is wanted there, else from the shelf.
+func (d *Desk) services(app string, set rollout.Set) map[string]release.Service {
+	rel := d.Parsed.find(app, set.ID.Digest)
 	if rel == nil {
-		if p, err := d.stored(app, digest); err == nil {
+		if p, err := d.stored(app, set.ID.Digest); err == nil {
 			rel = p.rel
 		}
 	}
 	out := map[string]release.Service{}
 	if rel != nil {
 		for _, s := range rel.Services {
-			out[s.Name] = s
+			if set.Here == nil || slices.Contains(set.Here, s.Name) {
+				out[s.Name] = s
+			}
 		}
 	}
 	return out

@@ -32,7 +32,7 @@ type Desk struct {
 	Policy func() (*trust.Policy, release.Code, string)
 	Never  []string // host paths that no policy can allow
 
-	live func() map[string]release.Digest // what each app serves here; set by NewRunner
+	live func() map[string]rollout.Set // what each app serves here; set by NewRunner
 	// Parsed keeps what was parsed; nil gives the desk one of its own. Two desks of one
 	// host and key may share it.
 	Parsed *Parsed
@@ -93,11 +93,17 @@ func (c *Parsed) find(app string, digest release.Digest) *release.Release {
 // parsed is what one release directory says, problems included.
 type parsed struct {
 	digest   release.Digest
-	rel      *release.Release
+	rel      *release.Release // whole, as people approved it
 	problems release.Problems
-	target   release.Target
-	specs    []release.SetSpec
-	shared   map[string]string
+	// here names the services that run on this host, nil for all; elsewhere says why none
+	// does; placed is the release with those alone, nil when there is none.
+	here      []string
+	elsewhere string
+	placed    *release.Release
+	only      sync.Map // of here as one text: placed for a set that names other services
+	target    release.Target
+	specs     []release.SetSpec
+	shared    map[string]string
 }
 
 // Forbid adds a host path that no policy can allow.
@@ -131,7 +137,10 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	if err != nil {
 		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID(), Ref: from.ref.Name}
 	}
-	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name}
+	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name, Elsewhere: p.elsewhere}
+	if p.placed != nil {
+		w.Singletons = p.placed.Singletons()
+	}
 	w.Verdict, w.Set.Evidence = d.judge(app, p, commit, past, now, false)
 	if reading(w.Verdict) {
 		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID(), Ref: from.ref.Name}
@@ -139,8 +148,8 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	if text := from.text(); text != "" {
 		w.Verdict.Gates = append(slices.Clone(w.Verdict.Gates), trust.Gate{Name: "refs", State: trust.GatePass, Detail: trust.Escape(text)})
 	}
-	if w.Verdict.Accepted {
-		if taken := d.taken(app, p.rel); taken != "" {
+	if w.Verdict.Accepted && p.placed != nil {
+		if taken := d.taken(app, p.placed); taken != "" {
 			w.Verdict = trust.Verdict{At: now, Reasons: []trust.Finding{{Code: release.RouteConflict, Detail: trust.Escape(taken)}},
 				Gates: append(w.Verdict.Gates, trust.Gate{Name: "routes", State: trust.GateFail, Detail: trust.Escape(taken)})}
 		}
@@ -151,7 +160,7 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 // taken names the first route of rel that another app has: one that serves it on this
 // host, or, when neither does yet, the one whose name comes first.
 func (d *Desk) taken(app string, rel *release.Release) string {
-	serving := map[string]release.Digest{}
+	serving := map[string]rollout.Set{}
 	if d.live != nil {
 		serving = d.live()
 	}
@@ -195,16 +204,36 @@ func (d *Desk) mayClaim(app, host string) bool {
 	return policy != nil && slices.Contains(policy.HostAccess[app].Routes, host)
 }
 
-// routes are the routes of a stored release, host and path as one word.
-func (d *Desk) routes(app string, digest release.Digest) map[string]bool {
-	if digest == "" {
+// routes are the routes of a stored set, host and path as one word.
+func (d *Desk) routes(app string, set rollout.Set) map[string]bool {
+	if set.ID.Zero() {
 		return nil
 	}
-	p, err := d.stored(app, digest)
+	p, err := d.stored(app, set.ID.Digest)
 	if err != nil || p.rel == nil {
 		return nil
 	}
-	return routeSet(p.rel)
+	rel, err := p.with(set.Here)
+	if err != nil {
+		return nil
+	}
+	return routeSet(rel)
+}
+
+// with is the release with the services that a set names.
+func (p *parsed) with(here []string) (*release.Release, error) {
+	if here == nil {
+		return p.rel, nil
+	}
+	key := strings.Join(here, " ")
+	if rel, ok := p.only.Load(key); ok {
+		return rel.(*release.Release), nil
+	}
+	rel, err := p.rel.Only(here)
+	if err == nil {
+		p.only.Store(key, rel)
+	}
+	return rel, err
 }
 
 func routeSet(rel *release.Release) map[string]bool {
@@ -288,7 +317,7 @@ func (d *Desk) stored(app string, digest release.Digest) (*parsed, error) {
 
 func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, error) {
 	accepted := strings.HasPrefix(key, "shelf:") // once, so that a problem now is a fault of the disk
-	key = app + "/" + key
+	key = app + "/" + key + d.labels()
 	p := d.Parsed.get(key)
 	if p != nil {
 		return p, nil
@@ -311,8 +340,12 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 	} else {
 		p.rel, p.problems = release.Parse(dir, d.Env, app)
 	}
-	p.target = release.Target{Digest: p.digest, Inputs: d.inputs()}
-	if p.rel != nil && len(p.problems) == 0 {
+	sound := p.rel != nil && len(p.problems) == 0
+	if sound {
+		p.here, p.elsewhere = p.rel.Here(d.Host)
+	}
+	p.target = release.Target{Digest: p.digest, Inputs: d.inputs(p.here)}
+	if sound && p.elsewhere == "" {
 		if err := p.resolve(d.Host); err != nil {
 			p.problems = release.Problems{{File: path.Join(d.dir(app), "release.yaml"), Code: release.ManifestInvalid, Message: err.Error()}}
 		}
@@ -327,25 +360,41 @@ func (d *Desk) parse(app, key string, open func() (fs.FS, error)) (*parsed, erro
 	return p, nil
 }
 
-// inputs is the keyed hash of what the host adds to the release. No secrets and no
-// host values are carried out yet, so it is the hash of none.
-func (d *Desk) inputs() string {
+// labels are the host's, as one text: what a release is here depends on them.
+func (d *Desk) labels() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(d.Host.Labels)) {
+		b.WriteString("\n" + name + "=" + d.Host.Labels[name])
+	}
+	return b.String()
+}
+
+// inputs is the keyed hash of what the host adds to the release: which of its services
+// run here, when not all do. No secrets and no host values are carried out yet.
+func (d *Desk) inputs(here []string) string {
 	mac := hmac.New(sha256.New, d.Key)
 	mac.Write([]byte("teal-inputs-v1\n"))
+	for _, service := range here {
+		mac.Write([]byte("service " + service + "\n"))
+	}
 	return hex.EncodeToString(mac.Sum(nil))[:16]
 }
 
 // resolve makes the specifications that host access is judged on.
 func (p *parsed) resolve(host release.Host) error {
-	shared, err := release.PlanShared(p.rel, host, p.target)
+	rel, err := p.with(p.here)
 	if err != nil {
 		return err
 	}
-	swapped, err := release.Plan(p.rel, host, release.Blue, p.target, "", func(string, int) netip.Addr { return netip.Addr{} })
+	shared, err := release.PlanShared(rel, host, p.target)
 	if err != nil {
 		return err
 	}
-	p.specs = []release.SetSpec{swapped, shared}
+	swapped, err := release.Plan(rel, host, release.Blue, p.target, "", func(string, int) netip.Addr { return netip.Addr{} })
+	if err != nil {
+		return err
+	}
+	p.placed, p.specs = rel, []release.SetSpec{swapped, shared}
 	p.shared = map[string]string{}
 	for _, c := range shared.Containers {
 		p.shared[c.Service] = c.Labels[release.LabelSpec]
@@ -367,6 +416,17 @@ func (p *parsed) replaced() []string {
 	return names
 }
 
+// others names the services that do not run on this host.
+func (p *parsed) others() []string {
+	var out []string
+	for _, s := range p.rel.Services {
+		if p.placed == nil || p.here != nil && !slices.Contains(p.here, s.Name) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
 // defaultGrace is what a container gets between SIGTERM and SIGKILL when the manifest
 // does not say (release.ContainerSpec.StopGrace).
 const defaultGrace = 10 * time.Second
@@ -377,10 +437,14 @@ func (p *parsed) set(commit string) rollout.Set {
 	if p.rel == nil {
 		return s
 	}
-	s.Version, s.Sequence, s.Content = p.rel.Version, p.rel.Sequence, p.rel.Content
+	s.Version, s.Sequence, s.Content, s.Here = p.rel.Version, p.rel.Sequence, p.rel.Content, p.here
+	if p.placed == nil {
+		return s
+	}
+	s.Content = p.placed.Content
 	s.Bake, s.Drain, s.Keep = p.rel.Bake, p.rel.Drain, p.rel.Keep
 	s.Crash, s.Grace = map[string]int{}, defaultGrace
-	for _, service := range p.rel.Services {
+	for _, service := range p.placed.Services {
 		switch service.Class() {
 		case release.ClassRouted:
 			s.Routed = append(s.Routed, service.Name)
@@ -396,7 +460,7 @@ func (p *parsed) set(commit string) rollout.Set {
 			s.Grace = max(s.Grace, time.Duration(*g))
 		}
 	}
-	for _, j := range p.rel.Jobs {
+	for _, j := range p.placed.Jobs {
 		s.Jobs = append(s.Jobs, rollout.Job{Name: j.Name, When: j.When, Timeout: j.Timeout})
 	}
 	slices.Sort(s.Routed)
@@ -428,7 +492,7 @@ func (d *Desk) judge(app string, p *parsed, desired Commit, past rollout.State, 
 		return refuse(code, detail), commit
 	}
 	return trust.Evaluate(trust.Input{
-		Policy: policy, Release: p.rel, Sets: p.specs, Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
+		Policy: policy, Release: p.rel, Sets: p.specs, Elsewhere: p.others(), Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
 		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At,
 			Scans: past.Scans, Emergencies: past.Emergencies},
 		Begun: begun, Platform: d.Host.Platform,

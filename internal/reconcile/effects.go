@@ -131,7 +131,7 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 	return fmt.Errorf("unknown effect %q", e.Kind)
 }
 
-// stored is the release of a set, from the shelf.
+// stored is the release of a set, from the shelf, with the services that the set has.
 func (l *loop) stored(set rollout.Set) (*release.Release, error) {
 	p, err := l.Desk.stored(l.app, set.ID.Digest)
 	if err != nil {
@@ -141,7 +141,11 @@ func (l *loop) stored(set rollout.Set) (*release.Release, error) {
 		return nil, &rollout.EffectError{Fault: rollout.FaultHold, Code: release.ShelfUnreadable,
 			Detail: "the stored release " + set.ID.Digest.Short() + " is not what was accepted", Err: p.problems.Err()}
 	}
-	return p.rel, nil
+	rel, err := p.with(set.Here)
+	if err != nil {
+		return nil, &rollout.EffectError{Fault: rollout.FaultHold, Code: release.ManifestInvalid, Detail: "plan " + set.ID.Digest.Short(), Err: err}
+	}
+	return rel, nil
 }
 
 // plan is the exact specification of a set; the files that it mounts are there.
@@ -340,8 +344,8 @@ func (l *loop) switchConfig(e rollout.Effect) (SwitchConfig, error) {
 		c.Routes[i].Port = 0 // the targets carry it
 	}
 	if e.Other != nil && e.Other.ID.Colour != e.Set.ID.Colour {
-		if other, err := l.Desk.stored(l.app, e.Other.ID.Digest); err == nil && other.rel != nil {
-			c.Targets[e.Other.ID.Colour] = upstreams(other.rel, *e.Other)
+		if other, err := l.stored(*e.Other); err == nil {
+			c.Targets[e.Other.ID.Colour] = upstreams(other, *e.Other)
 			c.Releases[e.Other.ID.Colour] = e.Other.Version
 		}
 	}

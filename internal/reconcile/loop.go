@@ -203,8 +203,8 @@ func (l *loop) fill(e rollout.Effect) (rollout.Effect, error) {
 // releaseOf is the parsed release of a set: from the shelf, or from Git before it is
 // stored there.
 func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
-	if p, err := l.Desk.stored(l.app, set.ID.Digest); err == nil {
-		return p.rel, nil
+	if p, err := l.Desk.stored(l.app, set.ID.Digest); err == nil && p.rel != nil {
+		return p.with(set.Here)
 	}
 	from, code, detail := l.Desk.chosenOf(l.app)
 	if code != "" {
@@ -220,7 +220,10 @@ func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
 	if p.digest != set.ID.Digest {
 		return nil, &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.NewerRelease, Detail: "the repository has moved on"}
 	}
-	return p.rel, nil
+	if p.rel == nil {
+		return nil, nil
+	}
+	return p.with(set.Here)
 }
 
 // reserved reports whether the effect's intent may use the journal's reserve: what

@@ -121,7 +121,7 @@ type factBook struct {
 const maxFacts = 100_000
 
 func (d *Desk) facts(app, tree string, commit Commit) (facts, error) {
-	key := app + "/" + tree
+	key := app + "/" + tree + d.labels()
 	d.Parsed.facts.mu.Lock()
 	f, ok := d.Parsed.facts.of[key]
 	d.Parsed.facts.mu.Unlock()
@@ -139,8 +139,8 @@ func (p *parsed) facts() facts {
 	f := facts{digest: p.digest}
 	if p.rel != nil {
 		f.sequence, f.known = p.rel.Sequence, p.rel.Sequence > 0
-		if len(p.problems) == 0 {
-			f.routes = routeSet(p.rel)
+		if p.placed != nil { // those of other hosts are no one's here
+			f.routes = routeSet(p.placed)
 		}
 	}
 	return f

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 )
 
@@ -185,15 +184,15 @@ func (r *Runner) Status() []Status {
 	return all
 }
 
-// live is the release that each app serves.
-func (r *Runner) live() map[string]release.Digest {
+// live is the set that each app serves.
+func (r *Runner) live() map[string]rollout.Set {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := map[string]release.Digest{}
+	out := map[string]rollout.Set{}
 	for app, l := range r.loops {
 		l.mu.Lock()
 		if l.state.Live != nil {
-			out[app] = l.state.Live.ID.Digest
+			out[app] = *l.state.Live
 		}
 		l.mu.Unlock()
 	}

@@ -14,13 +14,14 @@ func (p *parser) check() {
 	}
 	p.completing(byName)
 	early := p.beforeSwitch(byName)
-	routes := map[string]*draft{}
+	routes := map[string][]*draft{}
 	for _, d := range p.services {
 		p.checkPorts(d)
 		p.checkOverlap(d)
 		p.checkShared(d)
 		p.checkNetworks(d)
 		p.checkVolumes(d)
+		p.checkPlacement(d)
 		p.checkFiles(d)
 		p.checkDependencies(d, byName, early)
 		if d.Route == nil || d.Shared || !d.active() {
@@ -31,11 +32,12 @@ func (p *parser) check() {
 			p.wrong(line, "write networks: instead of network_mode:", "services.%s: a service with a route has networks of its own", d.Name)
 		}
 		key := d.Route.Host + d.Route.Path
-		if other := routes[key]; other != nil {
+		if i := slices.IndexFunc(routes[key], func(o *draft) bool { return !o.Placement.apart(d.Placement) }); i >= 0 {
+			other := routes[key][i]
 			p.fail(RouteConflict, line, "give one of them another host or path", "services.%s: route %s is that of %s too, on line %d", d.Name, show(key), other.Name, other.teal.field("route").line)
 			continue
 		}
-		routes[key] = d
+		routes[key] = append(routes[key], d)
 	}
 	p.checkCycles(byName)
 	for _, name := range sorted(p.modes) {
@@ -180,6 +182,8 @@ func (p *parser) checkDependencies(d *draft, byName map[string]*draft, early map
 				p.fail(UnknownReference, dep.line, "remove the dependency, or write required: false", "services.%s.depends_on: %s has profiles, and none of them is active", d.Name, on.Name)
 			}
 			d.forget(dep.service)
+		case dep.required && !p.rel.Placement.and(d.Placement).within(on.Placement):
+			p.fail(UnknownReference, dep.line, "give both one placement, or write required: false", "services.%s.depends_on: %s has a placement of its own, so a host may run %s without it", d.Name, on.Name, d.Name)
 		case d.Shared && !on.Shared:
 			p.fail(DependencyCycle, dep.line, "drop it", "services.%s.depends_on: a shared service starts before %s, which is swapped", d.Name, on.Name)
 		case early[d.Name] && on.Class() == ClassHandover:

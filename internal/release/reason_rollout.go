@@ -56,6 +56,8 @@ const (
 	ShelfUnreadable    Code = "stored_release_unreadable"
 	EvidenceUnreadable Code = "evidence_unreadable"
 	EdgeFull           Code = "edge_network_full"
+	NotPlaced          Code = "not_placed"
+	SingletonAmbiguous Code = "singleton_ambiguous"
 	JobFailed          Code = "job_failed"
 	ReplaceFailed      Code = "replace_failed"
 	Broken             Code = "broken_invariant"
@@ -116,6 +118,8 @@ var rolloutReasons = []Reason{
 	{Number: 4052, Code: ShelfUnreadable, Summary: "A stored release is missing or damaged.", Next: "Restore the state directory from a backup, or commit a newer release."},
 	{Number: 4053, Code: EvidenceUnreadable, Summary: "The approvals of this release could not be read.", Next: "Look at the files under approvals/ that the detail names."},
 	{Number: 4054, Code: EdgeFull, Summary: "The edge network has no free address.", Next: "Give edge.subnet a larger network in agent.yaml, or lower keep."},
+	{Number: 4060, Code: NotPlaced, Summary: "The app's placement keeps it off this host; what runs here of it keeps running.", Next: "Nothing to do if it runs elsewhere; tealctl app remove APP --host ends what still runs here; labels of agent.yaml bring it back."},
+	{Number: 4061, Code: SingletonAmbiguous, Summary: "A service that may run once in the fleet fits more than one host.", Next: "Give its placement a label that one host has, or take the label from the other hosts' agent.yaml."},
 	{Number: 4070, Code: JobFailed, Summary: "A job of the release failed.", Next: "Read its last log lines in the detail or with tealctl logs; commit a corrected release."},
 	{Number: 4071, Code: ReplaceFailed, Summary: "The replacement of a shared service did not come up; the one before was put back.", Next: "Read its last log lines in the detail; commit a corrected release."},
 	{Number: 4099, Code: Broken, Summary: "An invariant of teal itself does not hold.", Next: "Report it with tealctl events."},

@@ -22,6 +22,7 @@ type Release struct {
 	Source     Source
 	PreparedBy string
 	Links      map[string]string
+	Placement  Placement // of the app: hosts that do not fit run none of it
 	Services   []Service // sorted by name
 	Volumes    []Volume  // sorted by name
 	Networks   []Network // sorted by name; the app's own, the implicit default included
@@ -48,6 +49,9 @@ type Service struct {
 	// Replace: when the specification of this shared service changes, its container is
 	// stopped and one of the new specification takes its place, before the switch.
 	Replace bool
+	// Placement is on which hosts it runs; Singleton says on at most one in the fleet.
+	Placement Placement
+	Singleton bool
 	// Overlap: without a route it starts with green and runs beside blue's; else it is
 	// handed over.
 	Overlap bool

@@ -84,8 +84,8 @@ func (p *parser) serviceTeal(at string, d *draft) {
 		"shared":    switched(&d.Shared),
 		"replace":   func(r *reader, at string, n *node) any { d.Replace = oneOf("stop-first")(r, at, n) != nil; return nil },
 		"overlap":   switched(&d.Overlap),
-		"singleton": notYet(flag),
-		"placement": notYet(dict(hostLabel, "the label of a host", text)),
+		"singleton": switched(&d.Singleton),
+		"placement": placing(&d.Placement),
 	}.read(&p.reader, at, f.value)
 	if h := d.node.field("hostname"); h != nil && f.value.get("route") != nil {
 		p.fail(ComposeNotCarried, h.line, "remove it: on the network that the proxy reaches it by, it would be a name for every app", "services.%s.hostname belongs to no service with a route", d.Name)

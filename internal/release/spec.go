@@ -8,12 +8,13 @@ import (
 // Host is what a host adds to a release: everything Plan needs that is not in Git.
 type Host struct {
 	Name        string
-	Instance    string // uuid of the agent's state
-	Prefix      string // "" or ends in "-"
-	EdgeNetwork string // name of the network that the proxy reaches routed containers on
-	Platform    string // of its engine, for example linux/amd64
-	Files       string // directory of the files that teal writes for containers
-	Given       Given  // what it adds to this release
+	Instance    string            // uuid of the agent's state
+	Prefix      string            // "" or ends in "-"
+	EdgeNetwork string            // name of the network that the proxy reaches routed containers on
+	Platform    string            // of its engine, for example linux/amd64
+	Files       string            // directory of the files that teal writes for containers
+	Given       Given             // what it adds to this release
+	Labels      map[string]string // that placements ask for
 }
 
 // Labels on every object teal makes. Compose's own stand beside them, so

@@ -59,7 +59,7 @@ func (p *parser) appKeys() object {
 		"absent":    p.absence,
 		"purge":     notYet(unique),
 		"formerly":  notYet(written(nameForm, "the name of an app")),
-		"placement": notYet(dict(hostLabel, "the label of a host", text)),
+		"placement": placing(&rel.Placement),
 		"hostEnv":   notYet(dict(envName, "the name of a variable", written(hostValue, "host.name or label.<name>"))),
 		"migrate":   notYet(migrate.read),
 		"jobs":      p.jobs,

@@ -179,7 +179,7 @@ func fell(in Input, began time.Time) bool {
 // bake finish.
 func superseding(in Input, now time.Time) Step {
 	d, w := in.Past.Deploy, in.Want
-	if d.Phase != Baking || d.Kind == KindRollback || w.Unknown != "" || w.Absent {
+	if d.Phase != Baking || d.Kind == KindRollback || !w.names() {
 		return nil
 	}
 	if d.From != nil && d.From.ID != d.To.ID && w.Set.ID.Target == d.From.ID.Target && w.Set.ID.Target != d.To.ID.Target {

@@ -29,6 +29,8 @@ func verify(in Input, now time.Time) Step {
 			why, detail = code, quarantineText(q)
 		} else if changed := sharedChange(in.Past.Shared, in.Want); changed != "" {
 			why, detail = release.SharedChanged, changed
+		} else if ambiguous := in.Fleet.Ambiguous(in.Want.Singletons); ambiguous != "" {
+			why, detail = release.SingletonAmbiguous, ambiguous
 		}
 	}
 	switch {

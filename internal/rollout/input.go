@@ -2,7 +2,9 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tealops/teal/internal/release"
@@ -35,10 +37,29 @@ type Want struct {
 	Commit  string
 	// Ref is the full name of the followed ref that Commit is the head of.
 	Ref string
+	// Elsewhere says why the release runs on other hosts; "" when it runs here.
+	Elsewhere string
+	// Singletons are the placements of its services that run on at most one host.
+	Singletons map[string]release.Placement
 	// Unknown is set while nothing could be read yet (no accepted commit).
 	Unknown release.Code
 	Detail  string
 }
+
+// nothing says why there is no release to deploy although Git could be read: what runs
+// keeps running. "" when there is one.
+func (w Want) nothing() (release.Code, string) {
+	switch {
+	case w.Absent:
+		return release.NotInRepository, ""
+	case w.Elsewhere != "":
+		return release.NotPlaced, w.Elsewhere
+	}
+	return "", ""
+}
+
+// names reports whether Git names a release to deploy here.
+func (w Want) names() bool { return w.Unknown == "" && !w.Absent && w.Elsewhere == "" }
 
 // Seen is what the loop observed of the world just now.
 type Seen struct {
@@ -83,6 +104,31 @@ func (b Burst) String() string {
 type FleetView struct {
 	Frozen     []Freeze
 	Quarantine []Quarantine
+	Hosts      []Member
+}
+
+// Member is a host of the fleet, with the labels that it declares.
+type Member struct {
+	Name   string
+	Labels map[string]string
+}
+
+// Ambiguous says which service that may run once in the fleet fits several hosts; ""
+// when none does.
+func (f FleetView) Ambiguous(singletons map[string]release.Placement) string {
+	for _, name := range slices.Sorted(maps.Keys(singletons)) {
+		var fit []string
+		for _, m := range f.Hosts {
+			if singletons[name].Lacks(m.Labels) == "" {
+				fit = append(fit, m.Name)
+			}
+		}
+		if len(fit) > 1 {
+			slices.Sort(fit)
+			return fmt.Sprintf("%s fits %d hosts: %s", name, len(fit), strings.Join(fit, ", "))
+		}
+	}
+	return ""
 }
 
 // Freeze stops everything from going forward. App is "" for the environment.

@@ -221,6 +221,10 @@ func turnedAway(in Input, now time.Time) (release.Code, string, bool) {
 		switch {
 		case w.Absent:
 			return release.NotInRepository, "", true
+		case w.Elsewhere != "":
+			if d.Phase.idle() || w.Verdict.Accepted && (w.Set.Sequence > d.To.Sequence || w.Set.ID.Digest == d.To.ID.Digest) {
+				return release.NotPlaced, w.Elsewhere, true
+			}
 		case d.From != nil && w.Set.ID.Target == d.From.ID.Target:
 			return release.RevertedInGit, "", true
 		case w.Set.ID.Target != d.To.ID.Target && (d.Phase.idle() || w.Verdict.Accepted && w.Set.Sequence > d.To.Sequence):

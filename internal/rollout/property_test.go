@@ -121,7 +121,14 @@ func (l *life) event() {
 			}
 		}
 	case 15:
-		switch l.Intn(3, "repository") {
+		switch l.Intn(5, "repository") {
+		case 3:
+			l.elsewhere()
+		case 4:
+			l.ambiguous()
+			if l.Intn(2, "hosts") == 0 {
+				l.fleet.Hosts = l.fleet.Hosts[:1]
+			}
 		case 0:
 			l.want = Want{Absent: true}
 		case 1:

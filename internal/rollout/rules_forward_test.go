@@ -69,6 +69,40 @@ func forwardRules() []rule {
 			},
 				baked(release.Blue),
 				[]string{"retire green", "ends live: unproven_by_traffic", "drop green: clean_up", "waits: converged"})},
+		{name: "a release of other hosts is not deployed", given: func(w *world) {
+			w.push(0, true)
+			w.elsewhere()
+		}, want: []string{"waits: not_placed"}},
+		{name: "what runs keeps running when its placement names other hosts", given: func(w *world) {
+			w.liveZero().push(1, true)
+			w.elsewhere()
+		}, want: []string{"waits: not_placed"}},
+		{name: "a newer release of other hosts ends one that has not switched", given: func(w *world) {
+			w.liveZero().push(1, true)
+			w.until(Checking, nil)
+			w.push(2, true)
+			w.elsewhere()
+		}, want: []string{"→ reverting: not_placed", "drop green", "end_turn green", "ends superseded: not_placed", "waits: not_placed"}},
+		{name: "one that is not accepted ends nothing", given: func(w *world) {
+			w.liveZero().push(1, true)
+			w.until(Checking, nil)
+			w.push(2, false)
+			w.elsewhere()
+		}, stop: func(s State) bool { return s.Phase() == Confirming }, want: []string{"check green", "→ confirming"}},
+		{name: "what has switched finishes its watch", given: func(w *world) {
+			bakingOne(w)
+			w.push(2, true)
+			w.elsewhere()
+		}, want: slices.Concat(baked(release.Green), []string{"retire blue", "ends live: unproven_by_traffic", "waits: not_placed"})},
+		{name: "a singleton that fits two hosts is refused until it fits one", given: func(w *world) {
+			w.push(0, true)
+			w.ambiguous()
+			w.calm()
+			if d := w.state.Deploy; d.Why != release.SingletonAmbiguous || d.Detail != "worker fits 2 hosts: h1, h2" {
+				w.fatalf("%s: %s", d.Why, d.Detail)
+			}
+			w.fleet.Hosts = w.fleet.Hosts[1:]
+		}, stop: func(s State) bool { return s.Phase() == Preparing }, want: []string{"→ preparing"}},
 		{name: "frozen: no turn", given: func(w *world) {
 			w.liveZero().push(1, true)
 			w.fleet.Frozen = []Freeze{{Actor: "ann", At: w.now}}

@@ -22,7 +22,7 @@ func settled(in Input, now time.Time) Step {
 // desire compares what serves with what Git wants.
 func desire(in Input, now time.Time) Step {
 	s, w := in.Past, in.Want
-	known := w.Unknown == "" && !w.Absent
+	known := w.names()
 	unproven := s.Live != nil && !s.Proven.is(s.Live.ID)
 	// Git went back to the proven release while another one serves unproven.
 	if known && unproven && s.Proven != nil && w.Set.ID.Target == s.Proven.ID.Target && (s.Hold == nil || s.Hold.Why != release.RevertFailed) {
@@ -37,8 +37,9 @@ func desire(in Input, now time.Time) Step {
 		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	case w.Unknown != "":
 		return Wait{Why: w.Unknown, Detail: w.Detail}
-	case w.Absent:
-		return Wait{Why: release.NotInRepository}
+	case !known:
+		why, detail := w.nothing()
+		return Wait{Why: why, Detail: detail}
 	case s.Live != nil && w.Set.ID.Target == s.Live.ID.Target:
 		switch {
 		case s.Hold == nil:
@@ -60,7 +61,7 @@ func desire(in Input, now time.Time) Step {
 // now. One that may not ends no watch.
 func supersedes(in Input, now time.Time, x Set) bool {
 	w := in.Want
-	if w.Unknown != "" || w.Absent || !w.Verdict.Accepted || w.Set.ID.Target == x.ID.Target || w.Set.Sequence <= x.Sequence {
+	if !w.names() || !w.Verdict.Accepted || w.Set.ID.Target == x.ID.Target || w.Set.Sequence <= x.Sequence {
 		return false
 	}
 	if h := in.Past.Hold; h != nil && !w.Verdict.Emergency.Passes(trust.WaiveHold) && (w.Set.ID.Digest == h.Digest || w.Set.Sequence <= h.Sequence) {

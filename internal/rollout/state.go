@@ -118,6 +118,8 @@ type Set struct {
 	Once []string `json:"once,omitempty"`
 	// Jobs are the release's one-off runs, in their order.
 	Jobs []Job `json:"jobs,omitempty"`
+	// Here names the services of the release that run on this host; nil: all of them.
+	Here []string `json:"here,omitempty"`
 	// Addresses maps "<service>/<replica>" to the fixed address on the edge network.
 	Addresses map[string]netip.Addr `json:"addresses,omitempty"`
 	// Crash maps each service to its crash limit (release.Service.CrashLimit).

@@ -187,6 +187,9 @@ func happenings() []happening {
 		{"a newer refused release", func(w *world) { w.push(7, false) }},
 		{"Git goes back", func(w *world) { w.push(0, true) }},
 		{"the release is removed from Git", func(w *world) { w.want = Want{Absent: true} }},
+		{"the newest release runs on other hosts", func(w *world) { w.push(7, true); w.elsewhere() }},
+		{"a refused one runs on other hosts", func(w *world) { w.push(7, false); w.elsewhere() }},
+		{"a singleton of the release fits two hosts", func(w *world) { w.ambiguous() }},
 		{"Git cannot be read", func(w *world) { w.want = Want{Unknown: release.NoCommitYet} }},
 		{"the verdict is withdrawn", func(w *world) {
 			w.trusted[target(w).ID.Digest] = false

@@ -109,6 +109,17 @@ func (w *world) push(n int, accepted bool) {
 	w.trusted[w.want.Set.ID.Digest] = w.want.Verdict.Accepted || w.trusted[w.want.Set.ID.Digest]
 }
 
+// elsewhere makes what Git wants run on other hosts; ambiguous gives a second host the
+// labels of its singleton.
+func (w *world) elsewhere() {
+	w.want.Elsewhere = "it wants the label zone: b, which this host does not have"
+}
+
+func (w *world) ambiguous() {
+	w.want.Singletons = map[string]release.Placement{"worker": {"beat": "yes"}}
+	w.fleet.Hosts = []Member{{Name: "h2", Labels: map[string]string{"beat": "yes"}}, {Name: "h1", Labels: map[string]string{"beat": "yes"}}, {Name: "h3"}}
+}
+
 func (w *world) order(kind OrderKind, to release.Digest) {
 	w.index++
 	w.orders = append(w.orders, Order{Index: w.index, Kind: kind, App: "shop", To: to, Actor: "ann", At: w.now})
@@ -151,7 +162,7 @@ func compareIDs(a, b release.SetID) int {
 var forEver = map[release.Code]bool{
 	release.Converged: true, release.NotInRepository: true, release.NoCommitYet: true, release.Working: true, release.Frozen: true,
 	release.Quarantined: true, release.SameAsQuarantined: true, release.SharedChanged: true, release.ApprovalThreshold: true,
-	release.ApprovalExpired: true, release.SequenceRollback: true,
+	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.SingletonAmbiguous: true,
 }
 
 // turn takes one step; fail draws how an effect ends, "" leaves it in flight. It
@@ -547,7 +558,7 @@ func (w *world) atRest() {
 func (w *world) settledRight(wait *Wait) {
 	w.t.Helper()
 	s := w.state
-	if s.Hold != nil || s.Live == nil || w.want.Unknown != "" || w.want.Absent || !w.want.Verdict.Accepted {
+	if s.Hold != nil || s.Live == nil || !w.want.names() || w.fleet.Ambiguous(w.want.Singletons) != "" || !w.want.Verdict.Accepted {
 		return
 	}
 	_, bad := w.fleet.quarantined("shop", w.want.Set)

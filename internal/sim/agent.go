@@ -41,7 +41,11 @@ func (w *World) Start(policy *trust.Policy, log *slog.Logger) (*Agent, error) {
 		return nil, err
 	}
 	a.Fleet = local
-	desk := &reconcile.Desk{Env: Env, Host: release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge", Files: "/files"}, Key: []byte("key"),
+	w.mu.Lock()
+	labels := w.labels
+	w.mu.Unlock()
+	local.Declare(labels)
+	desk := &reconcile.Desk{Env: Env, Host: release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge", Files: "/files", Labels: labels}, Key: []byte("key"),
 		Repo: repository{a}, Shelf: shelf{a}, Parsed: &parsed,
 		Policy: func() (*trust.Policy, release.Code, string) { return policy, "", "" }}
 	a.runner = reconcile.NewRunner(reconcile.Edges{Containers: host{a}, Switch: proxy{a}, Turn: turn{a, local}, Fleet: local,

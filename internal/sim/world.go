@@ -53,6 +53,7 @@ type World struct {
 	refs       map[string]simRef // followed beside main, by full name
 	changed    chan struct{}
 	behave     map[string]Behaviour // by version
+	labels     map[string]string    // of the host, as agent.yaml has them at the next start
 	full       bool                 // the journal's disk: only going back gets through
 	hung       bool                 // the engine takes calls and never answers
 
@@ -98,6 +99,13 @@ func (w *World) SetFull(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.full = on
+}
+
+// SetLabels writes the host's labels; the next agent reads them.
+func (w *World) SetLabels(labels map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.labels = labels
 }
 
 // SetHung makes the engine hang, or answer again.

@@ -29,10 +29,13 @@ type Input struct {
 	Release *release.Release
 	// Sets are the release resolved for this host: the shared set, if any, and the
 	// set of one colour. Host access is judged on them.
-	Sets     []release.SetSpec
-	Evidence Evidence
-	Marks    Marks
-	Now      time.Time
+	Sets []release.SetSpec
+	// Elsewhere names the services that run on other hosts only: they have no containers
+	// in Sets, and what they ask of a host is judged there.
+	Elsewhere []string
+	Evidence  Evidence
+	Marks     Marks
+	Now       time.Time
 	// Never are host paths that no policy can open, besides DefaultNever: this agent's
 	// config, state and run directories, the engine's socket and data root, as
 	// configured.
@@ -233,7 +236,7 @@ func (j *judgement) manifest() gateResult {
 			return fails(release.ManifestInvalid, "service %s: image \"%s\" is not pinned by digest", Escape(s.Name), Escape(s.Image))
 		}
 		images[s.Name+" "+s.Image] = true
-		if s.Replicas > 0 {
+		if s.Replicas > 0 && !slices.Contains(j.in.Elsewhere, s.Name) {
 			missing[s.Name] = true
 		}
 	}

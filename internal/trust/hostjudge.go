@@ -46,7 +46,9 @@ func judgeHost(in Input) []Finding {
 		}
 	}
 	for _, s := range in.Release.Services {
-		j.route("service "+s.Name, s.Route)
+		if !slices.Contains(in.Elsewhere, s.Name) {
+			j.route("service "+s.Name, s.Route)
+		}
 	}
 	for _, s := range in.Release.Smoke {
 		if s.Host != "" {

@@ -78,10 +78,14 @@ func screens() map[string]func(Style) string {
 		"history":         func(s Style) string { return s.History(someHistory(), now) },
 		"plan":            func(s Style) string { return s.Plan(somePlan()) },
 		"plan-same":       func(s Style) string { return s.Plan(same) },
-		"rollback-plan":   func(s Style) string { return s.OrderPlan(rollbackPlan()) },
-		"rollback-done":   func(s Style) string { return s.Done(api.Done{Text: "api goes back to v5.2.0 and is held there"}) },
-		"freeze-plan":     func(s Style) string { return s.OrderPlan(freezePlan()) },
-		"hostile":         func(s Style) string { return s.Watch(hostileStatus(), "") },
+		"plan-elsewhere": func(s Style) string {
+			return s.Plan(api.Plan{App: "shop", From: "v1.2.2", To: "v1.2.3", Digest: "aaaaaaaaaaaa",
+				Blocked: &api.Wait{Why: "not_placed", Detail: "the app runs on other hosts: it wants the label zone: b, this host has a"}})
+		},
+		"rollback-plan": func(s Style) string { return s.OrderPlan(rollbackPlan()) },
+		"rollback-done": func(s Style) string { return s.Done(api.Done{Text: "api goes back to v5.2.0 and is held there"}) },
+		"freeze-plan":   func(s Style) string { return s.OrderPlan(freezePlan()) },
+		"hostile":       func(s Style) string { return s.Watch(hostileStatus(), "") },
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/api"
+	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/trust"
 )
@@ -156,6 +157,10 @@ func orDash(text string) string {
 func (s Style) Plan(p api.Plan) string {
 	p = clean(s, p)
 	var b strings.Builder
+	if !p.Different && p.Blocked != nil && p.Blocked.Why == release.NotPlaced {
+		text := fmt.Sprintf("%s   %s is for other hosts; nothing is done here: %s", p.App, p.To, p.Blocked.Why)
+		return s.out(s.paragraph(text, "  ") + "\n" + s.indented(s.firstLine(p.Blocked.Detail)) + "\n")
+	}
 	if !p.Different {
 		fmt.Fprintf(&b, "%s  %s is what runs; nothing to do\n", p.App, orDash(p.From))
 		return b.String()
