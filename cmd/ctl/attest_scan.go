@@ -35,13 +35,16 @@ agent reads it and decides; findings are no reason not to sign. Refused is what 
 nothing: a scan that was told to leave things out (--severity, --ignore-unfixed, …), one
 that is incomplete, and a gitleaks report with the secrets in it.
 
+When the scan ended is the report's own time where it has one; else say it with
+--finished-on, not later than it was: freshness is judged by it.
+
 Say with --args how the scanner was run, one word each time. Scanners of source code
 (semgrep, gitleaks; pip-audit and snyk when they read the source) need --source-commit.`,
 		Example: `  trivy image --format json --output trivy.json registry.example.com/shop@sha256:…
   tealctl attest scan --scanner trivy --image registry.example.com/shop@sha256:… --report trivy.json \
     --args image --args --format --args json --db-updated-at 2026-11-23T06:00:00Z --platform linux/amd64 --key ci.pem
   tealctl attest scan --scanner gitleaks --scanner-version 8.30.1 --image registry.example.com/shop@sha256:… \
-    --report gitleaks.json --source-commit $(git rev-parse HEAD) --args dir --args --redact --key env://CI_KEY`,
+    --report gitleaks.json --finished-on "$(date -u +%FT%TZ)" --source-commit $(git rev-parse HEAD) --args dir --args --redact --key env://CI_KEY`,
 		Args: cobra.NoArgs, Annotations: writes(fromFiles, exitNotAuthorised),
 		RunE: func(c *cobra.Command, _ []string) error {
 			image, err := f.subject()
@@ -91,7 +94,7 @@ Say with --args how the scanner was run, one word each time. Scanners of source 
 	l.Int64Var(&f.exitCode, "exit-code", 0, "the scanner's exit code")
 	l.StringVar(&f.dbUpdatedAt, "db-updated-at", "", "when the scanner's database was updated, RFC 3339; snyk: as finished-on")
 	l.StringVar(&f.startedOn, "started-on", "", "when the scan began, RFC 3339; default: as finished-on")
-	l.StringVar(&f.finishedOn, "finished-on", "", "when the scan ended, RFC 3339; default: when the report's file was last written")
+	l.StringVar(&f.finishedOn, "finished-on", "", "when the scan ended, RFC 3339; default: as the report says, if it does (trivy's JSON, SARIF with endTimeUtc)")
 	return c
 }
 
@@ -104,11 +107,10 @@ func (f *scanFlags) scan(t *tool, image string) (trust.Scan, error) {
 	if s.Format == "" {
 		s.Format = f.scanner + "-json"
 	}
-	written, err := f.read(t, &s)
+	err := f.read(t, &s)
 	if err != nil {
 		return s, err
 	}
-	s.FinishedOn, s.StartedOn = written, time.Time{}
 	for _, at := range []struct {
 		flag, text string
 		to         *time.Time
@@ -121,7 +123,15 @@ func (f *scanFlags) scan(t *tool, image string) (trust.Scan, error) {
 		}
 	}
 	if s.FinishedOn.IsZero() {
-		return s, usage(errors.New("a report from stdin does not say when the scan ended: give --finished-on"))
+		// Never the file's time: that of a copy, or of an artifact that was fetched, is later.
+		report, err := trust.ParseReport(s.Scanner, s.Format, s.Report)
+		if err != nil {
+			return s, refused(err)
+		}
+		if report.MadeAt.IsZero() {
+			return s, usage(fmt.Errorf("the report does not say when the scan ended: give --finished-on, taken right after %s ran (date -u +%%FT%%TZ)", trust.Escape(f.scanner)))
+		}
+		s.FinishedOn = report.MadeAt
 	}
 	if s.StartedOn.IsZero() {
 		s.StartedOn = s.FinishedOn
@@ -161,29 +171,23 @@ func (f *scanFlags) target(s *trust.Scan, image string) error {
 	return nil
 }
 
-// read reads the report and tells when it was written; the version is the report's own
-// unless a flag says it.
-func (f *scanFlags) read(t *tool, s *trust.Scan) (time.Time, error) {
+// read reads the report.
+func (f *scanFlags) read(t *tool, s *trust.Scan) error {
 	var in io.Reader = t.stdin
-	var written time.Time
 	if f.report != "-" {
 		file, err := os.Open(f.report)
 		if err != nil {
-			return written, usage(fmt.Errorf("read the report: %w", err))
+			return usage(fmt.Errorf("read the report: %w", err))
 		}
 		defer file.Close()
-		info, err := file.Stat()
-		if err != nil {
-			return written, fmt.Errorf("read the report: %w", err)
-		}
-		written, in = info.ModTime(), file
+		in = file
 	}
 	var err error
 	if s.Report, err = io.ReadAll(io.LimitReader(in, trust.MaxAttestation+1)); err != nil {
-		return written, fmt.Errorf("read the report: %w", err)
+		return fmt.Errorf("read the report: %w", err)
 	}
 	if len(s.Report) > trust.MaxAttestation {
-		return written, refused(fmt.Errorf("the report is longer than %d bytes", trust.MaxAttestation))
+		return refused(fmt.Errorf("the report is longer than %d bytes", trust.MaxAttestation))
 	}
-	return written, nil
+	return nil
 }

@@ -88,6 +88,8 @@ func (s Scan) usable(image string, report Report) error {
 		return attestationFault(release.AttestationIncomplete, "it does not say how old the scanner's database was")
 	case s.FinishedOn.IsZero() || s.StartedOn.IsZero() || s.FinishedOn.Before(s.StartedOn):
 		return attestationFault(release.AttestationMalformed, "it must say when it began and ended, in this order")
+	case !report.MadeAt.IsZero() && s.FinishedOn.After(report.MadeAt.Add(MaxSkew)):
+		return attestationFault(release.AttestationReportMismatch, "the scan is said to have ended at %s, and its report was made before, at %s", stamp(s.FinishedOn), stamp(report.MadeAt))
 	case s.Target.Image == "" && s.Target.Commit == "":
 		return attestationFault(release.AttestationIncomplete, "it does not say what it looked at: an image or a commit")
 	case s.Target.Image != "" && s.Target.Image != image:

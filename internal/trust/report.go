@@ -3,6 +3,7 @@ package trust
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tealops/teal/internal/release"
 )
@@ -68,6 +69,9 @@ type Report struct {
 	Unredacted bool
 	// DriverVersion is the scanner's version as the report says; empty when it does not.
 	DriverVersion string
+	// MadeAt is when the scan ended, as the report itself says; the earliest time when it
+	// names several, zero when it names none. Trivy's JSON has one, SARIF may.
+	MadeAt time.Time
 }
 
 // ReportError says why a native report is not usable. Code is attestation_malformed,
@@ -107,7 +111,7 @@ func readReport(scanner, format string, data []byte) (Report, error) {
 	switch {
 	case ok:
 		parse()
-	case format == "sarif-2.1.0" && scanner != PipAudit: // it writes no SARIF
+	case format == "sarif-2.1.0" && scanner != PipAudit: // in SARIF it leaves out what it skipped, so it proves nothing
 		r.sarif()
 		if scanner == Gitleaks && unredacted(data) {
 			r.unredacted()
@@ -183,6 +187,14 @@ func (r *reportReader) fields(read map[string]func()) bool {
 			r.skip()
 		}
 	})
+}
+
+// madeAt keeps a time that the report names; a text that is none names none.
+func (r *reportReader) madeAt() {
+	at, err := time.Parse(time.RFC3339Nano, r.word())
+	if err == nil && at.Year() > 1 && (r.out.MadeAt.IsZero() || at.Before(r.out.MadeAt)) {
+		r.out.MadeAt = at.UTC()
+	}
 }
 
 // into reads a string into a field.

@@ -51,26 +51,51 @@ func (r *reportReader) sub(data []byte, read func(*reportReader)) {
 // sarifRun reads a run twice: rules first, for results may stand before them.
 func (r *reportReader) sarifRun(run []byte) {
 	var rules []sarifRule
-	results, list := 0, false
-	r.sub(run, func(s *reportReader) { rules = s.sarifTool() })
+	results, list, looked := 0, false, false
+	r.sub(run, func(s *reportReader) { rules, looked = s.sarifTool() })
 	r.sub(run, func(s *reportReader) {
 		if !s.fields(map[string]func(){
 			"results":     func() { list = s.array(func() { results++; s.sarifResult(rules) }) },
 			"invocations": func() { s.array(s.sarifInvocation) },
 			"properties": func() {
-				s.fields(map[string]func(){"imageID": s.into(&s.out.ImageID), "repoDigests": func() { s.out.RepoDigests = s.texts() }})
+				s.fields(map[string]func(){"imageID": s.into(&s.out.ImageID), "repoDigests": func() { s.out.RepoDigests = s.texts() },
+					"coverage": func() { looked = s.snykCoverage() || looked }})
 			},
 		}) || !list {
 			s.incomplete("a run without results")
 		}
 	})
+	if r.scanner == Snyk && results == 0 && !looked {
+		r.incomplete("nothing was found, and the report does not say that Snyk looked at anything (artifactsScanned)")
+	}
 	if r.scanner == Trivy && results == 0 {
 		r.out.NoOS = true // nothing found, or nothing looked at: Trivy's SARIF does not say
 	}
 }
 
-// sarifTool reads the driver and its rules.
-func (r *reportReader) sarifTool() (rules []sarifRule) {
+// snykCoverage reports whether Snyk Code looked at a file: [{files, isSupported, lang}].
+func (r *reportReader) snykCoverage() (looked bool) {
+	r.array(func() {
+		files, supported := int64(0), false
+		r.fields(map[string]func(){
+			"files":       func() { files = r.count() },
+			"isSupported": func() { supported, _ = r.boolean() },
+		})
+		looked = looked || supported && files > 0
+	})
+	return looked
+}
+
+// count reads an integer; 0 for anything else.
+func (r *reportReader) count() int64 {
+	n, _ := r.number()
+	v, _ := n.Int64()
+	return v
+}
+
+// sarifTool reads the driver and its rules. looked says that the driver tells how much it
+// looked at, and that it is not nothing.
+func (r *reportReader) sarifTool() (rules []sarifRule, looked bool) {
 	name := ""
 	r.fields(map[string]func(){"tool": func() {
 		r.fields(map[string]func(){"driver": func() {
@@ -78,7 +103,10 @@ func (r *reportReader) sarifTool() (rules []sarifRule) {
 				"name":            r.into(&name),
 				"semanticVersion": r.into(&r.out.DriverVersion),
 				"version":         r.into(&r.out.DriverVersion),
-				"rules":           func() { r.array(func() { rules = append(rules, r.sarifRule()) }) },
+				"properties": func() {
+					r.fields(map[string]func(){"artifactsScanned": func() { looked = r.count() > 0 }})
+				},
+				"rules": func() { r.array(func() { rules = append(rules, r.sarifRule()) }) },
 			})
 		}})
 	}})
@@ -88,7 +116,7 @@ func (r *reportReader) sarifTool() (rules []sarifRule) {
 	if r.scanner == Gitleaks {
 		r.out.DriverVersion = "" // always v8.0.0
 	}
-	return rules
+	return rules, looked
 }
 
 func (r *reportReader) sarifRule() sarifRule {
@@ -110,8 +138,11 @@ func (r *reportReader) sarifRule() sarifRule {
 			r.fields(map[string]func(){
 				"tags": func() { tags = r.texts() },
 				"security-severity": func() {
-					if text, ok := r.text(); ok {
-						rule.score = text
+					if r.peek() == '"' {
+						rule.score = r.word()
+					} else { // Snyk writes a number
+						n, _ := r.number()
+						rule.score = n.String()
 					}
 				},
 			})
@@ -200,6 +231,8 @@ func (r *reportReader) sarifResult(rules []sarifRule) {
 	switch {
 	case r.scanner == Gitleaks:
 		f.Kind = FindingSecret
+	case f.Kind == "" && r.scanner == Semgrep:
+		f.Kind = FindingCode
 	case f.Kind == "":
 		f.Kind = FindingVuln
 	}
@@ -262,6 +295,7 @@ func (r *reportReader) sarifInvocation() {
 				r.incomplete("the run was not successful")
 			}
 		},
+		"endTimeUtc":                     r.madeAt,
 		"toolExecutionNotifications":     notification,
 		"toolConfigurationNotifications": notification,
 	})

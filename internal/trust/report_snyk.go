@@ -62,15 +62,22 @@ func (r *reportReader) snykProject() {
 // snykIssue reads one issue. The same one stands there once for each path to it.
 func (r *reportReader) snykIssue(seen map[string]bool, suppressed string) {
 	f := ScanFinding{Kind: FindingVuln, Severity: SeverityUnknown, Suppressed: suppressed}
-	original, kind := Severity(""), ""
+	worst, known, kind := Severity(""), true, ""
+	more := func() {
+		s := wordSeverity(r.word(), plainWords)
+		worst, known = worse(worst, s), known && s != SeverityUnknown
+	}
 	if !r.fields(map[string]func(){
-		"id":               r.into(&f.ID),
-		"packageName":      r.into(&f.Package),
-		"version":          r.into(&f.Version),
-		"severity":         func() { f.Severity = wordSeverity(r.word(), plainWords) },
-		"originalSeverity": func() { original = wordSeverity(r.word(), plainWords) },
-		"type":             r.into(&kind),
-		"fixedIn":          func() { f.FixedIn = r.texts() },
+		"id":          r.into(&f.ID),
+		"packageName": r.into(&f.Package),
+		"version":     r.into(&f.Version),
+		"severity":    func() { f.Severity = wordSeverity(r.word(), plainWords) },
+		"type":        r.into(&kind),
+		"fixedIn":     func() { f.FixedIn = r.texts() },
+		// An organisation's policy changed the word; or severity is of the time before
+		// critical was one: the worst of them counts.
+		"originalSeverity":     more,
+		"severityWithCritical": more,
 		"identifiers": func() {
 			r.object(func(name string) {
 				ids := r.texts()
@@ -86,13 +93,11 @@ func (r *reportReader) snykIssue(seen map[string]bool, suppressed string) {
 	if kind == "license" {
 		f.Kind = FindingLicense
 	}
-	// An organisation's policy changed the word: the worse of the two counts.
 	switch {
-	case original == "":
-	case original == SeverityUnknown:
+	case !known:
 		f.Severity = SeverityUnknown
-	default:
-		f.Severity = worse(f.Severity, original)
+	case worst != "":
+		f.Severity = worse(f.Severity, worst)
 	}
 	slices.Sort(f.Aliases)
 	key := f.ID + "\x00" + f.Package + "\x00" + f.Version + "\x00" + suppressed + "\x00" + string(f.Severity)

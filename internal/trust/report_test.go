@@ -26,6 +26,12 @@ func brief(r Report) string {
 		}
 		parts = append(parts, text)
 	}
+	if r.DriverVersion == "0.75.0" {
+		parts = append(parts, "version "+r.DriverVersion)
+	}
+	if !r.MadeAt.IsZero() {
+		parts = append(parts, "made "+stamp(r.MadeAt))
+	}
 	if r.Incomplete != "" {
 		parts = append(parts, "incomplete: "+r.Incomplete)
 	}
@@ -76,6 +82,7 @@ func TestReports(t *testing.T) {
 		{Snyk, "snyk-json", `{"ok":true,"dependencyCount":3,"vulnerabilities":[{"id":"S1","packageName":"p","version":"1","severity":"low","originalSeverity":"high","identifiers":{"CVE":["CVE-9"],"CWE":["CWE-1"]},"fixedIn":["2"]}]}`, "vuln high S1 p@1 fixed 2"},
 		{Snyk, "snyk-json", `{"ok":true,"dependencyCount":3,"vulnerabilities":[{"id":"S1","severity":"low","originalSeverity":"weird"}]}`, "vuln unknown S1"},
 		{Snyk, "snyk-json", `{"ok":true,"dependencyCount":3,"vulnerabilities":[],"filtered":{"ignore":[{"id":"S2","packageName":"q","version":"1","severity":"high"}],"patch":[]}}`, "vuln high S2 q@1 (ignored by Snyk's policy)"},
+		{Snyk, "snyk-json", `{"ok":false,"dependencyCount":3,"vulnerabilities":[{"id":"S1","severity":"high","severityWithCritical":"critical"},{"id":"S2","severity":"low","severityWithCritical":"Severe"},{"id":"S3","severity":"low","originalSeverity":"medium","severityWithCritical":"low"}]}`, "vuln critical S1; vuln unknown S2; vuln medium S3"},
 		{Snyk, "snyk-json", `[{"ok":true,"dependencyCount":3,"vulnerabilities":[]},{"ok":false,"error":"no lock file"}]`, "incomplete: Snyk ended with an error: no lock file"},
 		{Snyk, "snyk-json", `{"ok":true,"vulnerabilities":[]}`, "incomplete: Snyk looked at no dependencies"},
 		{Snyk, "snyk-json", `{"ok":true,"dependencyCount":0,"vulnerabilities":[]}`, "incomplete: Snyk looked at no dependencies"},
@@ -112,9 +119,18 @@ func TestReports(t *testing.T) {
 		{Trivy, "sarif-2.1.0", sarif("Trivy", ``, ``, ""), "no OS"},
 		{Trivy, "sarif-2.1.0", sarif("Snyk Container", ``, `{"ruleId":"x"}`, ""), `vuln unknown x; incomplete: the report is of "Snyk Container", not of trivy`},
 		{Snyk, "sarif-2.1.0", sarif("Snyk Open Source", `{"id":"S","shortDescription":{"text":"Low severity - x"},"defaultConfiguration":{"level":"warning"},"properties":{"security-severity":"undefined"}}`, `{"ruleId":"S","level":"note"}`, ""), "vuln low S"},
+		{Snyk, "sarif-2.1.0", sarif("Snyk Container", `{"id":"S","shortDescription":{"text":"Low severity - x"},"properties":{"security-severity":9.8}}`, `{"ruleId":"S","level":"note"}`, ""), "vuln critical S"},
+		{Snyk, "sarif-2.1.0", sarif("Snyk Open Source", "", "", ""), "incomplete: nothing was found, and the report does not say that Snyk looked at anything (artifactsScanned)"},
+		{Snyk, "sarif-2.1.0", `{"version":"2.1.0","runs":[{"results":[],"tool":{"driver":{"name":"Snyk Container","properties":{"artifactsScanned":0}}}}]}`, "incomplete: nothing was found, and the report does not say that Snyk looked at anything (artifactsScanned)"},
+		{Snyk, "sarif-2.1.0", `{"version":"2.1.0","runs":[{"results":[],"tool":{"driver":{"name":"Snyk Container","properties":{"artifactsScanned":7}}}}]}`, ""},
+		{Snyk, "sarif-2.1.0", sarif("SnykCode", "", "", `,"properties":{"coverage":[{"files":3,"isSupported":false},{"files":2,"isSupported":true}]}`), ""},
+		{Snyk, "sarif-2.1.0", sarif("SnykCode", "", "", `,"properties":{"coverage":[{"files":3,"isSupported":false}]}`), "incomplete: nothing was found, and the report does not say that Snyk looked at anything (artifactsScanned)"},
+		{Semgrep, "sarif-2.1.0", sarif("semgrep", "", "", `,"invocations":[{"executionSuccessful":true,"endTimeUtc":"2026-11-23T14:00:00Z"},{"executionSuccessful":true,"endTimeUtc":"2026-11-23T13:00:00.5Z"},{"endTimeUtc":"yesterday"}]`), "made 2026-11-23T13:00:00.5Z"},
+		{Trivy, "trivy-json", `{"SchemaVersion":2,"Trivy":{"Version":"0.75.0"},"CreatedAt":"2026-11-23T15:00:00.123456789+01:00","ArtifactType":"container_image","Metadata":{"OS":{"Family":"debian"}}}`, "version 0.75.0; made 2026-11-23T14:00:00.123456789Z"},
+		{Trivy, "trivy-json", `{"SchemaVersion":2,"CreatedAt":"0001-01-01T00:00:00Z","ArtifactType":"container_image","Metadata":{"OS":{"Family":"debian"}}}`, ""},
 		{Snyk, "sarif-2.1.0", sarif("Snyk Open Source", `{"id":"S","shortDescription":{"text":"Critical severity - x"}}`, `{"ruleId":"S","level":"error"}`, ""), "vuln critical S"},
 		{Semgrep, "sarif-2.1.0", sarif("Semgrep OSS", `{"id":"r","defaultConfiguration":{"level":"error"}}`, `{"ruleId":"r"},{"ruleId":"r","suppressions":[{"kind":"inSource"}]},{"ruleId":"gone"},{"ruleId":"r","kind":"pass"}`, ""),
-			"code high r; code high r (suppressed inSource); vuln unknown gone"},
+			"code high r; code high r (suppressed inSource); code unknown gone"},
 		{Semgrep, "sarif-2.1.0", sarif("Semgrep OSS", `{"id":"r"}`, `{"ruleId":"r"}`, ""), "code medium r"},
 		{Semgrep, "sarif-2.1.0", sarif("Semgrep OSS", ``, ``, `,"invocations":[{"executionSuccessful":true,"toolExecutionNotifications":[{"level":"error","message":{"text":"file not found"}}]}]`), "incomplete: semgrep ended with an error: file not found"},
 		{Semgrep, "sarif-2.1.0", sarif("Semgrep OSS", ``, ``, `,"invocations":[{"executionSuccessful":false}]`), "incomplete: the run was not successful"},

@@ -17,6 +17,10 @@ func (r *reportReader) trivy() {
 	if !r.fields(map[string]func(){
 		"SchemaVersion": func() { _, schema = r.number() },
 		"ArtifactType":  r.into(&kind),
+		"CreatedAt":     r.madeAt,
+		"Trivy": func() { // newer versions say which they are
+			r.fields(map[string]func(){"Version": r.into(&r.out.DriverVersion)})
+		},
 		"Metadata": func() {
 			r.fields(map[string]func(){
 				"OS": func() {

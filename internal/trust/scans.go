@@ -201,7 +201,7 @@ func (s *scanJudge) decide(a Attestation, facts ImageFacts) {
 		return
 	}
 	scan, report := a.Scan, a.Report
-	s.times(scan)
+	s.times(scan, report)
 	s.completeness(scan, report)
 	s.subject(scan, report, facts)
 	for _, c := range scan.PolicyChecks {
@@ -212,7 +212,7 @@ func (s *scanJudge) decide(a Attestation, facts ImageFacts) {
 	s.findings(report)
 }
 
-func (s *scanJudge) times(scan *Scan) {
+func (s *scanJudge) times(scan *Scan, report *Report) {
 	at := scan.FinishedOn
 	if !scan.StartedOn.IsZero() && at.Before(scan.StartedOn) {
 		s.no(release.AttestationMalformed, "it ended at %s, before it began", at.UTC().Format(timeForm))
@@ -223,8 +223,14 @@ func (s *scanJudge) times(scan *Scan) {
 	if scan.DBUpdatedAt.After(s.now.Add(MaxSkew)) {
 		s.no(release.AttestationFuture, "its database is of %s, in this host's future", scan.DBUpdatedAt.UTC().Format(timeForm))
 	}
+	if report.MadeAt.After(s.now.Add(MaxSkew)) {
+		s.no(release.AttestationFuture, "its report was made at %s, in this host's future", report.MadeAt.Format(timeForm))
+	}
 	if s.waives(WaiveScanAge) {
 		return
+	}
+	if !report.MadeAt.IsZero() && report.MadeAt.Before(at) { // an old report, signed late
+		at = report.MadeAt
 	}
 	if age := s.now.Sub(at); s.rule.MaxAge > 0 && age >= s.rule.MaxAge {
 		s.no(release.AttestationStale, "made at %s, older than %s", at.UTC().Format(timeForm), s.rule.MaxAge)
