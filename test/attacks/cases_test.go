@@ -282,6 +282,12 @@ var attacks = []attack{
 	}},
 	{35, "a database that was too old", func(f *fixture) { f.scans[trust.Trivy].db = f.now.Add(-72 * time.Hour) }},
 	{35, "no word about the database", func(f *fixture) { f.scans[trust.Trivy].db = time.Time{} }},
+	{35, "an old report, signed today", func(f *fixture) {
+		f.scans[trust.Trivy].report = strings.Replace(trivyReport(""), `"SchemaVersion":2,`, `"SchemaVersion":2,"CreatedAt":"`+f.now.Add(-25*time.Hour).Format(time.RFC3339Nano)+`",`, 1)
+	}},
+	{36, "a report from the future", func(f *fixture) {
+		f.scans[trust.Trivy].report = strings.Replace(trivyReport(""), `"SchemaVersion":2,`, `"SchemaVersion":2,"CreatedAt":"`+f.now.Add(6*time.Minute).Format(time.RFC3339Nano)+`",`, 1)
+	}},
 	{36, "a scan from the future", func(f *fixture) { f.scans[trust.Trivy].ended = f.now.Add(6 * time.Minute) }},
 	{36, "a database from the future", func(f *fixture) { f.scans[trust.Trivy].db = f.now.Add(6 * time.Minute) }},
 	{36, "ended before it began", func(f *fixture) { f.scans[trust.Trivy].started = f.now.Add(-10 * time.Minute) }},
@@ -321,6 +327,7 @@ var attacks = []attack{
 	{40, "pip-audit without dependencies", report(trust.PipAudit, "pip-audit-json", `{"dependencies":[]}`)},
 	{40, "Semgrep without files", report(trust.Semgrep, "semgrep-json", `{"results":[],"errors":[],"paths":{"scanned":[]}}`)},
 	{40, "Snyk, an empty list", report(trust.Snyk, "snyk-json", `[]`)},
+	{41, "exit code 1 and nothing found", func(f *fixture) { f.scans[trust.Gitleaks].exit = 1 }},
 	{41, "Trivy with --severity", func(f *fixture) { f.scans[trust.Trivy].args = []string{"image", "--severity", "LOW"} }},
 	{41, "Trivy with --ignore-unfixed", func(f *fixture) { f.scans[trust.Trivy].args = []string{"image", "--ignore-unfixed"} }},
 	{41, "pip-audit with --ignore-vuln", func(f *fixture) { f.scans[trust.PipAudit].args = []string{"--ignore-vuln=PYSEC-1"} }},
