@@ -75,7 +75,7 @@ hostAccess: {shop: {routes: [shop.example.test]}}
  "people": {"ann@example.com": {"keys": [{"id": "ann-1", "ssh": "`+line+`"}]}},
  "roles": {"devops": {"members": ["ann@example.com"]}},
  "environments": {"production": {"approvals": [{"role": "devops", "threshold": 1}]}}}`)
-	c.write("trivy.json", `{"SchemaVersion":2,"Trivy":{"Version":"0.70.0"},"ArtifactName":"registry.example.test/shop@sha256:`+testImage+`","ArtifactType":"container_image",
+	c.write("trivy.json", `{"SchemaVersion":2,"CreatedAt":"2026-11-23T14:00:00Z","Trivy":{"Version":"0.70.0"},"ArtifactName":"registry.example.test/shop@sha256:`+testImage+`","ArtifactType":"container_image",
  "Metadata":{"OS":{"Family":"alpine","Name":"3.22.1"},"RepoDigests":["registry.example.test/shop@sha256:`+testImage+`"]},
  "Results":[{"Target":"alpine","Class":"os-pkgs","Type":"alpine","Vulnerabilities":[]}]}`)
 	c.write("compose.yaml", "services:\n  web:\n    image: registry.example.test/web:1\n    ports: [\"80:8080\"]\n")
