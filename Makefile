@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust flow fuzz fuzz-long deps clean engine tmux
+.PHONY: compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust bench-inputs flow fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -72,6 +72,9 @@ demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 
 
 bench-swap: engine build ## 100 swaps under load, and a control run that must fail
 	$(GO) run ./test/bench-swap
+
+bench-inputs: ## following Git against go-git and the git program, as ratios
+	$(GO) run ./test/bench-inputs
 
 bench-trust: ## verifying evidence against ssh-keygen and encoding/json, as ratios
 	$(GO) run ./test/bench-trust

@@ -25,11 +25,13 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// httpSource speaks the smart HTTP protocol through go-git: a look is one request
-// for the list of references, a pack is one more.
+// httpSource speaks the smart HTTP protocol: a look is one request for the references
+// that are followed, on a connection that is kept; a pack comes through go-git, with two
+// requests more.
 type httpSource struct {
-	cfg Config
-	url string
+	cfg    Config
+	url    string
+	lister lister // used by one look at a time
 
 	mu     sync.Mutex
 	client *http.Client // guarded by mu; made anew when the CA file changes
@@ -51,13 +53,22 @@ func (s *httpSource) look(ctx context.Context) (visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := transport.NewEndpoint(s.url)
-	if err != nil {
-		return nil, fmt.Errorf("read address: %w", err)
+	return &httpVisit{from: s, client: client, auth: auth}, nil
+}
+
+// open asks for the list of all references, as protocol 0 has it: what go-git needs
+// before it asks for a pack, and the only way with servers that speak no other.
+func (v *httpVisit) open(ctx context.Context) error {
+	if v.session != nil {
+		return nil
 	}
-	session, err := githttp.NewClient(client).NewUploadPackSession(endpoint, auth)
+	endpoint, err := transport.NewEndpoint(v.from.url)
 	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+		return fmt.Errorf("read address: %w", err)
+	}
+	session, err := githttp.NewClient(v.client).NewUploadPackSession(endpoint, v.auth)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
 	}
 	refs, err := session.AdvertisedReferencesContext(ctx)
 	switch {
@@ -65,9 +76,28 @@ func (s *httpSource) look(ctx context.Context) (visit, error) {
 		refs = packp.NewAdvRefs()
 	case err != nil:
 		_ = session.Close()
-		return nil, fmt.Errorf("list the branches of %s: %w", s.url, err)
+		return fmt.Errorf("list the branches of %s: %w", v.from.url, err)
 	}
-	return &httpVisit{advertised: advertised{refs.References, refs.Peeled}, session: session, can: refs.Capabilities}, nil
+	v.advertised, v.session, v.can = advertised{refs.References, refs.Peeled}, session, refs.Capabilities
+	return nil
+}
+
+func (v *httpVisit) tips(ctx context.Context, what ask) (map[string]tip, error) {
+	auth, _ := v.auth.(githttp.AuthMethod) // nil without
+	list, err := v.from.lister.list(ctx, v.client, auth, v.from.url, what, time.Now())
+	known := (*Error)(nil)
+	switch {
+	case err == nil:
+		return list.tips(ctx, what)
+	case errors.As(err, &known):
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("list the branches of %s: %w", v.from.url, context.Cause(ctx))
+	}
+	if err := v.open(ctx); err != nil {
+		return nil, err
+	}
+	return v.advertised.tips(ctx, what)
 }
 
 // connect gives the HTTP client, with the CA file as it is now.
@@ -185,14 +215,24 @@ func readBounded(path string, max int64) ([]byte, error) {
 }
 
 type httpVisit struct {
-	advertised
-	session transport.UploadPackSession
-	can     *capability.List
+	advertised // after open
+	from       *httpSource
+	client     *http.Client
+	auth       transport.AuthMethod
+	session    transport.UploadPackSession // nil before open
+	can        *capability.List
 }
 
-func (v *httpVisit) close() { _ = v.session.Close() }
+func (v *httpVisit) close() {
+	if v.session != nil {
+		_ = v.session.Close()
+	}
+}
 
 func (v *httpVisit) pack(ctx context.Context, w io.Writer, wants, haves []plumbing.Hash, _ func(plumbing.Hash) bool) error {
+	if err := v.open(ctx); err != nil {
+		return err
+	}
 	req := packp.NewUploadPackRequestFromCapabilities(v.can)
 	if v.can.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {

@@ -151,7 +151,7 @@ func (r *Repo) inspect(ctx context.Context, reader *store, t target, before, rea
 		return Snapshot{}, fmt.Errorf("read commit %s: %w", t.at.commit, err)
 	}
 	maps.Copy(read, found)
-	probe.objs = r // outlives reader
+	probe.objs, probe.dirs = r, &r.dirs // outlive reader
 	return probe, nil
 }
 

@@ -29,6 +29,8 @@ type Repo struct {
 	changed chan struct{} // buffered 1; a waiting value stands for any number of changes
 	wake    chan struct{} // buffered 1; asks Run for an early look
 
+	dirs dirCache // of all Snapshots
+
 	trying   sync.Mutex // held for a whole look; guards the next block
 	rec      accepted
 	lost     *Error              // accepted.json cannot be used
@@ -178,6 +180,7 @@ func (r *Repo) holds(ctx context.Context, s *store, h plumbing.Hash) (Snapshot, 
 	if _, err := complete(ctx, s, snap.tree, nil, false, r.cfg.Limits); err != nil {
 		return Snapshot{}, err
 	}
+	snap.dirs = &r.dirs
 	return snap, nil
 }
 

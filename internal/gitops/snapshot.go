@@ -19,6 +19,7 @@ import (
 // the commit is in the history of an accepted head. The zero value holds nothing.
 type Snapshot struct {
 	objs            objects
+	dirs            *dirCache // of the Repo; nil for one that nobody follows
 	limits          Limits
 	commit, tree    plumbing.Hash
 	when            time.Time
@@ -91,7 +92,9 @@ func (s Snapshot) descend(dir string) (plumbing.Hash, error) {
 	if s.objs == nil {
 		return fail(fs.ErrNotExist)
 	}
-	e, err := newTreeFS(s.objs, s.tree, ".", s.parents()).resolve(dir)
+	t := newTreeFS(s.objs, s.tree, ".", s.parents())
+	t.dirs = s.dirs
+	e, err := t.resolve(dir)
 	if err != nil {
 		return fail(err)
 	}
@@ -171,10 +174,24 @@ func (s Snapshot) Apps(env string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.dirs != nil {
+		if list := s.dirs.appsOf(h); list != nil {
+			return slices.Clone(list.names), list.err
+		}
+	}
 	entries, err := newTreeFS(s.objs, h, dir, s.limits).entries(h, dir)
 	if err != nil {
 		return nil, &fs.PathError{Op: "readdir", Path: dir, Err: err}
 	}
+	list := listApps(dir, entries)
+	if s.dirs != nil {
+		s.dirs.keepApps(h, list)
+	}
+	return slices.Clone(list.names), list.err
+}
+
+// listApps says which entries of an environment's directory are apps.
+func listApps(dir string, entries []entry) *appList {
 	var apps []string
 	var problems []error
 	seen := make(map[string]bool, len(entries))
@@ -200,5 +217,5 @@ func (s Snapshot) Apps(env string) ([]string, error) {
 		}
 	}
 	slices.Sort(apps)
-	return apps, errors.Join(problems...)
+	return &appList{apps, errors.Join(problems...)}
 }

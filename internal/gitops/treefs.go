@@ -24,6 +24,7 @@ type treeFS struct {
 	root   plumbing.Hash
 	dir    string // from the root of the repository, for messages
 	limits Limits
+	dirs   *dirCache // may be nil
 
 	mu    sync.Mutex
 	trees map[plumbing.Hash][]entry // guarded by mu; emptied when it grows
@@ -163,11 +164,8 @@ func (t *treeFS) resolve(name string) (entry, error) {
 			return at, fs.ErrNotExist
 		}
 		parent := t.at(strings.Join(elems[:i], "/"))
-		entries, err := t.entries(at.hash, parent)
-		if err != nil {
-			return at, err
-		}
-		if at, err = pick(entries, parent, elem); err != nil {
+		var err error
+		if at, err = t.find(at.hash, parent, elem); err != nil {
 			return at, err
 		}
 	}
@@ -215,7 +213,7 @@ func (t *treeFS) entries(h plumbing.Hash, dir string) ([]entry, error) {
 	large := (*tooLargeError)(nil)
 	switch {
 	case errors.As(err, &large), err == nil && len(entries) > t.limits.Entries:
-		return nil, &EntryError{release.EntryTooLarge, escape(dir, 500), modeDir, fmt.Sprintf("a directory of more than %d entries", t.limits.Entries)}
+		return nil, &EntryError{release.EntryTooLarge, escape(dir, 500), modeDir, tooManyEntries(t.limits.Entries)}
 	case errors.Is(err, errMalformedTree), errors.Is(err, errWrongType):
 		return nil, &EntryError{release.UnsafeEntry, escape(dir, 500), modeDir, err.Error()}
 	case err != nil:
@@ -227,6 +225,10 @@ func (t *treeFS) entries(h plumbing.Hash, dir string) ([]entry, error) {
 	}
 	t.trees[h] = entries
 	return entries, nil
+}
+
+func tooManyEntries(limit int) string {
+	return fmt.Sprintf("a directory of more than %d entries", limit)
 }
 
 // treeInfo is fs.FileInfo of an entry.

@@ -148,17 +148,25 @@ func (c *wire) listTwo(out advertised) error {
 		if kind != dataPacket {
 			return nil
 		}
-		fields := strings.Split(text, " ")
-		if len(fields) < 2 || !commitHex.MatchString(fields[0]) {
-			return fmt.Errorf("%w: a reference reads %q", errPacket, escape(text, 80))
-		}
-		out.note(fields[1], fields[0])
-		for _, more := range fields[2:] {
-			if h, ok := strings.CutPrefix(more, "peeled:"); ok && commitHex.MatchString(h) {
-				out.note(fields[1]+"^{}", h)
-			}
+		if err := out.noteLine(text); err != nil {
+			return err
 		}
 	}
+}
+
+// noteLine keeps one line of ls-refs: hash, name, and for annotated tags what they stand for.
+func (a advertised) noteLine(text string) error {
+	fields := strings.Split(text, " ")
+	if len(fields) < 2 || !commitHex.MatchString(fields[0]) {
+		return fmt.Errorf("%w: a reference reads %q", errPacket, escape(text, 80))
+	}
+	a.note(fields[1], fields[0])
+	for _, more := range fields[2:] {
+		if h, ok := strings.CutPrefix(more, "peeled:"); ok && commitHex.MatchString(h) {
+			a.note(fields[1]+"^{}", h)
+		}
+	}
+	return nil
 }
 
 // note keeps what can be followed: branches and tags.

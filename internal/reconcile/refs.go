@@ -183,3 +183,29 @@ func (c chosen) text() string {
 	}
 	return ""
 }
+
+// Wish is what Git asks of an app, before anything was judged.
+type Wish struct {
+	Ref      string // the followed ref that wins, in full
+	Commit   string // its accepted commit
+	Digest   release.Digest
+	Sequence int64 // 0: the manifest says none
+}
+
+// Wish gives what Git asks of an app; ok is false when no followed ref holds it. A release
+// directory is read and parsed when its tree is a new one, and its facts are kept: of many
+// thousand apps a commit that changes one costs that one.
+func (d *Desk) Wish(app string) (w Wish, ok bool, err error) {
+	from, code, detail := d.chosenOf(app)
+	if code != "" {
+		return w, false, fmt.Errorf("read what Git asks of %s: %s: %s", app, code, detail)
+	}
+	if from.tree == "" {
+		return w, false, nil
+	}
+	f, err := d.facts(app, from.tree, from.ref.Commit)
+	if err != nil {
+		return w, false, err
+	}
+	return Wish{Ref: from.ref.Name, Commit: from.ref.Commit.ID(), Digest: f.digest, Sequence: f.sequence}, true, nil
+}
