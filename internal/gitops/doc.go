@@ -1,6 +1,7 @@
-// Package gitops follows one branch of a Git repository, and a second one for
-// evidence if it is named, and shows the accepted head of each as a Snapshot: a
-// read-only fs.FS over a commit's tree.
+// Package gitops follows refs of a Git repository (branches, tags, ranges of versions,
+// globs of branches) and a branch for evidence, and shows the accepted head of each as a
+// Snapshot: a read-only fs.FS over a commit's tree. Which ref wins for an app is for
+// whoever reads the manifests to say; Ref.Seen is what it needs beside them.
 //
 // What it does not do: it never checks out, never runs hooks, filters or the git
 // program, never follows includes of a Git configuration, and never writes to the
@@ -9,8 +10,9 @@
 // Invariants:
 //   - History only moves forward. A head is accepted when it descends from the one
 //     accepted before it, its teal.yaml carries the pinned repoId, and every object
-//     of its tree was read and hashed. Anything else leaves the accepted head in use
-//     and gives a reason code.
+//     of its tree was read and hashed; a tag, when it has not moved. Anything else
+//     leaves the accepted head of that ref in use, gives it a reason code, and stops no
+//     other ref.
 //   - Every object that is read is hashed again, so a Snapshot yields the bytes that
 //     the commit names or an error, whatever the server or the disk did.
 //   - <Dir>/accepted.json is durable and decides; <Dir>/clone.git is a cache that is
