@@ -344,9 +344,7 @@ func (r *Repo) fetch(ctx context.Context, v visit, dir string, targets []target,
 		return nil
 	}
 	if len(targets) == 1 && !whole { // one of several: the others are here
-		for _, head := range r.accepted() {
-			haves = append(haves, head)
-		}
+		haves = append(haves, r.accepted()...)
 	}
 	return addPack(ctx, dir, r.cfg.Limits, func(w io.Writer) error {
 		return v.pack(ctx, w, wants, ancestors(have, haves, 64), have.has)
