@@ -24,6 +24,7 @@ func (b *Bench) Network(ctx context.Context, name string) (Fields, error) {
 	for k, v := range n.Labels {
 		f[label+k] = quote(v)
 	}
+	f.steady(b.Lab.Prefix())
 	return f, nil
 }
 
@@ -40,13 +41,16 @@ func (b *Bench) Volume(ctx context.Context, name string) (Fields, error) {
 	for k, v := range r.Volume.Labels {
 		f[label+k] = quote(v)
 	}
+	f.steady(b.Lab.Prefix())
 	return f, nil
 }
 
 // Bare describes a container made of an image alone, on no network of its own: what the
 // engine and the image bring.
 func (b *Bench) Bare(ctx context.Context, image string) (Fields, error) {
-	made, err := b.Lab.API.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &container.Config{Image: image, Labels: b.Lab.Labels(nil)}})
+	made, err := b.Lab.API.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Config: &container.Config{Image: image, Labels: b.Lab.Labels(nil)}, HostConfig: &container.HostConfig{},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -92,10 +92,25 @@ func Describe(c container.InspectResponse, n Names) (Fields, error) {
 		return nil, err
 	}
 	f.networks(c, n)
-	for k, v := range f {
-		f[k] = strings.ReplaceAll(v, n.Lab, "")
-	}
+	f.steady(n.Lab)
 	return f, nil
+}
+
+// varying are labels of Compose's whose values are of the run and of the machine: paths,
+// and sums of what has the run's names in it. That they are there is all that counts.
+var varying = []string{"config-hash", "config_files", "project.config_files", "project.working_dir", "project.environment_file", "image",
+	"depends_on"} // in no order; DependsOn.* has what it says
+
+// steady takes out what differs from run to run.
+func (f Fields) steady(lab string) {
+	for _, name := range varying {
+		if _, has := f[label+"com.docker.compose."+name]; has {
+			f[label+"com.docker.compose."+name] = `"(varies)"`
+		}
+	}
+	for k, v := range f {
+		f[k] = strings.ReplaceAll(v, lab, "")
+	}
 }
 
 func (n Names) network(name string) string {
