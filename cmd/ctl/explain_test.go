@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +32,31 @@ func TestExplainNeedsNoAgent(t *testing.T) {
 	out, _, code := ctl("explain", "--list", "-o", "name")
 	if ids := strings.Fields(out); code != 0 || len(ids) != len(release.Entries()) {
 		t.Errorf("exit %d: %d of %d", code, len(ids), len(release.Entries()))
+	}
+}
+
+// TestReasonsNameCommandsThatAre: what a next action or an example tells people to run is
+// in the tree, with its flags.
+func TestReasonsNameCommandsThatAre(t *testing.T) {
+	root := (&tool{}).root()
+	line := regexp.MustCompile(`tealctl ((?:[a-z-]+ ?)+)((?:(?:[^;|#.]|\.[a-z0-9])*))`)
+	for _, e := range release.Entries() {
+		for _, m := range line.FindAllStringSubmatch(e.Next+" ;"+e.Example, -1) {
+			words := strings.Fields(m[1])
+			c, _, err := root.Find(words[:min(2, len(words))])
+			if slices.Contains([]string{"of", "app", "secrets"}, words[0]) {
+				continue // prose (a tealctl of the agent's version), and commands of placement and secrets, which name their own reasons
+			}
+			if err != nil || c == root {
+				t.Errorf("%s: there is no %q", e.ID, strings.TrimSpace(m[0]))
+				continue
+			}
+			for _, flag := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(m[0], -1) {
+				if c.Flags().Lookup(flag[1]) == nil && c.InheritedFlags().Lookup(flag[1]) == nil && flag[1] != "help" {
+					t.Errorf("%s: %s has no --%s", e.ID, c.CommandPath(), flag[1])
+				}
+			}
+		}
 	}
 }
 
