@@ -262,6 +262,17 @@ func saysWhatToDo(t *testing.T, errs string) {
 	}
 }
 
+// TestErrorsAreText: an error quotes what a remote, a repository or a person wrote. It
+// moves no cursor, and no line of it passes for one of tealctl's.
+func TestErrorsAreText(t *testing.T) {
+	f := api.Fail(http.StatusBadGateway, release.RepoUnreachable, "remote: \x1b[2J\x1b]0;x\a\u202eall is well\ntealctl: done\n  next: nothing")
+	f.Next = "Look.\x1b[1A\ntealctl: done"
+	errs, code := onFailing("sync", exitFailed, f, nil).run(t)
+	if code != exitFailed || strings.ContainsAny(errs, "\x1b\a\u202e") || strings.Contains(errs, "\ntealctl: done") || !strings.Contains(errs, `\x1b[2J`) || !strings.Contains(errs, "TEAL-5001") {
+		t.Errorf("exit %d: %q", code, errs)
+	}
+}
+
 // TestInterrupted: Ctrl-C in the middle of a watch says what goes on.
 func TestInterrupted(t *testing.T) {
 	a := startAgent(t, deploying("shop", rollout.Baking))

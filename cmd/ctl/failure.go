@@ -111,6 +111,14 @@ func talksToAgent(cmd *cobra.Command) bool {
 	return false
 }
 
+// safe is a message that may quote what others wrote: it moves no cursor, and a line of it
+// cannot pass for one of ours.
+func (t *tool) safe(text string) string {
+	s := t.style()
+	s.Width = 0
+	return strings.ReplaceAll(s.Paragraph(s.Text(text, true), ""), "\n", "\n  ")
+}
+
 // exit says what is left to say and gives the exit code: what failed and why, its stable
 // number, and the next action.
 func (t *tool) exit(ctx context.Context, cmd *cobra.Command, err error) int {
@@ -129,9 +137,9 @@ func (t *tool) exit(ctx context.Context, cmd *cobra.Command, err error) int {
 	if e.id != "" {
 		text += " (" + e.id + ")"
 	}
-	fmt.Fprintln(t.err, text)
+	fmt.Fprintln(t.err, t.safe(text))
 	if e.next != "" {
-		fmt.Fprintln(t.err, "  next: "+e.next)
+		fmt.Fprintln(t.err, "  next: "+t.safe(e.next))
 	}
 	return e.code
 }
