@@ -123,6 +123,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	}
 	follow := c.Repository.gitops()
 	follow.Environment, follow.Dir, follow.RepoID, follow.Log = c.Environment, filepath.Join(c.State, "git"), a.policy.repoID(), log
+	follow.Moved = a.repositoryMoved
 	a.repo, err = gitops.Open(follow)
 	if err != nil {
 		return nil, configError{fmt.Errorf("open the repository: %w", err)}

@@ -31,6 +31,12 @@ func (a *agent) Status() api.Status {
 	for _, ref := range repo.Refs {
 		st.Repository.Refs = append(st.Repository.Refs, api.RefStatus{Name: ref.Name, Head: ref.Head, Desired: ref.Desired, Code: ref.Code, Detail: ref.Detail})
 	}
+	for _, p := range repo.Places {
+		st.Repository.Places = append(st.Repository.Places, api.PlaceStatus{URL: p.URL, InUse: p.InUse, Code: p.Code, Detail: p.Detail})
+	}
+	if a.hooks != nil {
+		st.Repository.LastHook = a.hooks.Stats().Last.UTC()
+	}
 	if head, ok := a.repo.Head(); ok {
 		st.Repository.Subject = head.Subject()
 	}

@@ -70,6 +70,8 @@ type RepositoryConfig struct {
 	SSHAgent       string   `yaml:"sshAgent"`       // socket of an ssh-agent, instead of keyFile
 	HostKeys       []string `yaml:"hostKeys"`       // "ssh-ed25519 AAAA…" each
 	KnownHostsFile string   `yaml:"knownHostsFile"` // in OpenSSH's format
+
+	Mirrors []MirrorConfig `yaml:"mirrors"` // asked in their order while url does not answer
 }
 
 // EngineConfig says which container engine and which edge network.

@@ -145,3 +145,25 @@ func TestSeldom(t *testing.T) {
 		t.Error("a clock that went back keeps everybody out")
 	}
 }
+
+// Mirrors are addresses, or addresses with what only they need; what -check prints loads.
+func TestMirrorsOfTheConfig(t *testing.T) {
+	c, _, err := load(t, strings.Replace(minimal, "{url: /srv/releases.git}", "{url: /srv/releases.git, mirrors: [/srv/b.git, {url: 'https://h/c.git', tokenFile: /t}]}", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Repository.gitops().Mirrors
+	if len(got) != 2 || got[0].URL != "/srv/b.git" || got[1].URL != "https://h/c.git" || got[1].TokenFile != "/t" {
+		t.Errorf("%+v", got)
+	}
+	if files := c.Repository.files(); len(files) != 1 || files[0] != "/t" {
+		t.Errorf("files %v", files)
+	}
+	if again, _, err := load(t, c.String(), nil); err != nil || again.String() != c.String() {
+		t.Errorf("what -check prints does not load again: %v", err)
+	}
+	_, _, err = load(t, strings.Replace(minimal, "{url: /srv/releases.git}", "{url: /srv/releases.git, mirrors: [{url: /x, token: /t}]}", 1), nil)
+	if err == nil || !strings.Contains(err.Error(), "line 5") || !strings.Contains(err.Error(), "token") {
+		t.Errorf("an unknown key of a mirror: %v", err)
+	}
+}

@@ -47,6 +47,17 @@ type RepositoryStatus struct {
 	LastSuccess time.Time    `json:"lastSuccess,omitzero"`
 	Code        release.Code `json:"code,omitempty"` // empty: all is well
 	Detail      string       `json:"detail,omitempty"`
+
+	Places   []PlaceStatus `json:"places,omitempty"`  // its addresses, when there are mirrors
+	LastHook time.Time     `json:"lastHook,omitzero"` // when a webhook was last believed
+}
+
+// PlaceStatus is one address of the repository.
+type PlaceStatus struct {
+	URL    string       `json:"url"`
+	InUse  bool         `json:"inUse"`          // it answered last
+	Code   release.Code `json:"code,omitempty"` // why it is not used
+	Detail string       `json:"detail,omitempty"`
 }
 
 // RefStatus is one followed ref.

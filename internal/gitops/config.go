@@ -74,6 +74,12 @@ type Config struct {
 	// address needs one of them: a key that is not pinned is never trusted.
 	HostKeys       []string
 	KnownHostsFile string
+	// Mirrors are further places of the same repository, asked in their order while URL
+	// does not answer. They are held to the same rules.
+	Mirrors []Mirror
+	// Moved is told when another place answers than before, with the addresses and why;
+	// nil: nobody is. It is called in the midst of a look and must not wait for one.
+	Moved func(was, now, why string)
 	// Limits bound what is read; zero fields mean their defaults.
 	Limits Limits
 	// Log takes what happens; nil discards it.
@@ -149,9 +155,14 @@ func (c Config) Validate() error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
-	addr, err := parseAddress(c.URL)
-	if err != nil {
-		problems = append(problems, fmt.Errorf("url: %w", err))
+	problems = append(problems, c.checkAccess()...)
+	for i, m := range c.Mirrors {
+		for _, err := range c.at(m).checkAccess() {
+			bad("mirrors[%d]: %w", i, err)
+		}
+	}
+	if len(c.Mirrors) > mirrorsMax {
+		bad("mirrors: %d are too many; name at most %d", len(c.Mirrors), mirrorsMax)
 	}
 	for _, p := range c.FollowProblems() {
 		field := p.Field
@@ -172,6 +183,20 @@ func (c Config) Validate() error {
 	}
 	if c.Timeout < time.Second {
 		bad("timeout: %v is less than 1s", c.Timeout)
+	}
+	l := c.Limits
+	if l.File < 0 || l.Entries < 0 || l.Below < 0 || l.Depth < 0 || l.Pack < 0 || l.Object < 0 || l.Objects < 0 {
+		bad("limits: a limit is negative")
+	}
+	return errors.Join(problems...)
+}
+
+// checkAccess returns what is wrong with the address and the ways to reach it.
+func (c Config) checkAccess() (problems []error) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	addr, err := parseAddress(c.URL)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("url: %w", err))
 	}
 	secrets := map[string]string{"tokenFile": c.TokenFile, "usernameFile": c.UsernameFile, "passwordFile": c.PasswordFile}
 	for field, path := range secrets {
@@ -200,11 +225,7 @@ func (c Config) Validate() error {
 		problems = append(problems, c.checkSSH(addr.ssh != nil)...)
 		problems = append(problems, c.checkProxy(addr)...)
 	}
-	l := c.Limits
-	if l.File < 0 || l.Entries < 0 || l.Below < 0 || l.Depth < 0 || l.Pack < 0 || l.Object < 0 || l.Objects < 0 {
-		bad("limits: a limit is negative")
-	}
-	return errors.Join(problems...)
+	return problems
 }
 
 // FollowProblem is one problem of what is followed.

@@ -85,6 +85,8 @@ func (r *Repo) judge(ctx context.Context, reader *store, targets []target, adopt
 			j.verdict = refuse(release.BranchMissing, "the repository has no %s", shortRef(t.name))
 		case refused[t.name] != nil:
 			j.verdict = refused[t.name]
+		case step[t.name] == sideways && r.lost == nil && r.lags(ctx, reader, t, b):
+			j.verdict = refuse(release.MirrorBehind, "%s has %s at %s, which is behind %s that was accepted last", r.places[r.asked].name, shortRef(t.name), t.at.commit, b.Commit)
 		case step[t.name] == sideways && r.lost == nil:
 			b.Refused = t.at.commit.String()
 			j.verdict = rewritten(t.name, b)

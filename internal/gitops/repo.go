@@ -20,8 +20,8 @@ import (
 // Repo follows refs of one repository. Make it with Open.
 type Repo struct {
 	cfg    Config
-	local  string // path of a local repository, or ""
-	source source
+	local  string   // path of a local repository, or ""
+	places []*place // never changes; what is in them is guarded by trying
 	now    func() time.Time
 	notify bool // watch a local repository with fsnotify; tests of the poll turn it off
 	merge  int  // packs above which they are joined
@@ -32,6 +32,9 @@ type Repo struct {
 	dirs dirCache // of all Snapshots
 
 	trying   sync.Mutex // held for a whole look; guards the next block
+	source   source     // of the place that is asked
+	asked    int        // which one that is
+	answered int        // which one answered last
 	rec      accepted
 	lost     *Error              // accepted.json cannot be used
 	looked   map[string]lookedAt // by ref: what the last look saw
@@ -85,7 +88,10 @@ func Open(cfg Config) (*Repo, error) {
 		changed: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		looked: make(map[string]lookedAt), heads: make(map[string]Snapshot),
 	}
-	r.source = newSource(cfg, addr)
+	if r.places, err = newPlaces(cfg, addr); err != nil {
+		return nil, err
+	}
+	r.source = r.places[0].source
 	if r.rec, err = r.recall(); err != nil {
 		r.lost = &Error{Code: release.GitStateLost, Detail: "read the record of accepted commits in " + cfg.Dir, Err: err}
 		r.status.Code, r.status.Detail = r.lost.Code, r.lost.Error()

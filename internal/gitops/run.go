@@ -25,8 +25,10 @@ const settleTime = 30 * time.Millisecond
 func (r *Repo) Run(ctx context.Context) error {
 	w := newWatcher(r)
 	defer w.close()
-	if h, ok := r.source.(*httpSource); ok {
-		defer h.idle()
+	for _, p := range r.places {
+		if h, ok := p.source.(*httpSource); ok {
+			defer h.idle()
+		}
 	}
 	for {
 		w.refresh()

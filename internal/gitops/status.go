@@ -26,6 +26,17 @@ type Status struct {
 	Next time.Time
 	// Failures counts looks in a row that did not reach the repository.
 	Failures int
+	// Places are the addresses of the repository in the order in which they are asked;
+	// nil when there is only one.
+	Places []PlaceStatus
+}
+
+// PlaceStatus is where one address of the repository stands.
+type PlaceStatus struct {
+	URL    string       // without credentials
+	InUse  bool         // it answered last
+	Code   release.Code // why it is not used, or what was refused of it; "" when it is or was not asked
+	Detail string       // one line for people, escaped; "" when Code is
 }
 
 // RefStatus is where one followed ref stands.

@@ -41,14 +41,7 @@ const detailMax = 500
 func (r *Repo) attempt(ctx context.Context, adopt plumbing.Hash) error {
 	r.trying.Lock()
 	defer r.trying.Unlock()
-	bounded, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, errFetchTooSlow)
-	defer cancel()
-
-	reached, verdict, err := r.try(bounded, adopt)
-	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		err = refuse(release.RepoUnreachable, "%v (%v)", errFetchTooSlow, r.cfg.Timeout)
-	}
-	failure := classify(err)
+	reached, verdict, failure := r.tryPlaces(ctx, adopt)
 	r.settle(reached, verdict, failure, ctx.Err() != nil)
 	switch {
 	case failure != nil:
@@ -86,9 +79,10 @@ func (r *Repo) settle(reached bool, verdict, failure *Error, interrupted bool) {
 	if reached {
 		s.Refs = r.refs()
 	}
+	s.Places = r.placeStatus()
 	r.status = s
 	r.mu.Unlock()
-	changed := !slices.Equal(s.Refs, was.Refs)
+	changed := !slices.Equal(s.Refs, was.Refs) || !slices.Equal(s.Places, was.Places)
 
 	switch {
 	case s.Failures == 1 && was.Failures == 0:

@@ -14,6 +14,9 @@ var gitPages = map[Code]page{
 	RepoTooLarge:     {byRepo, "The server sent more than the limits of this host allow: a large file in the history, or a server that does not stop sending.", "git count-objects -vH"},
 	RepoStale:        {byRepo, "A server that shows yesterday's state looks like a quiet day; a signed heartbeat in Git tells them apart, and it is overdue.", "git log -1 --format=%cd -- trust/heartbeat.json"},
 
+	MirrorBehind: {byNobody, "The first address does not answer, and this mirror still shows an older commit than the one that was accepted. Going back to it would be a rewrite, so nothing is taken.", "git ls-remote https://mirror.example.com/releases.git main"},
+	MirrorInUse:  {byRepo, "The first address of agent.yaml does not answer; what runs and what is released goes on over the mirror.", "tealctl status -o json"},
+
 	"repo_host_key": {byRoot, "The server showed another key than the pinned one: it was rebuilt, or somebody stands between it and this host.", "ssh-keyscan git.example.com | ssh-keygen -lf -"},
 	"too_many_refs": {byRepo, "Each followed ref is fetched and compared each time, so their number is bounded.", "git push origin --delete phase-1/done"},
 }

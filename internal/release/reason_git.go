@@ -15,6 +15,8 @@ const (
 	RepoStale        Code = "repo_stale"
 	TooManyRefs      Code = "too_many_refs"
 	RepoHostKey      Code = "repo_host_key"
+	MirrorBehind     Code = "mirror_behind"
+	MirrorInUse      Code = "mirror_in_use"
 )
 
 var gitReasons = []Reason{
@@ -30,5 +32,7 @@ var gitReasons = []Reason{
 	{Number: 5010, Code: RepoTooLarge, Summary: "The Git server sent more than the limits allow; nothing of it was used.", Next: "Remove large files from the repository's history, or raise the limit."},
 	{Number: 5011, Code: RepoStale, Summary: "The repository's signed heartbeat is missing or too old: somebody may be serving an old state of it.", Next: "Check that the pipeline renews trust/heartbeat.json and that this host reads the right repository; what runs keeps running."},
 	{Number: 5012, Code: RepoHostKey, Summary: "The Git server's SSH host key is not one that this host pins, so nothing was asked of it.", Next: "Ask whoever runs the server for the fingerprint of its key; if it was changed on purpose, put the new key into hostKeys or the knownHostsFile."},
+	{Number: 5013, Code: MirrorBehind, Summary: "A mirror of the repository has not caught up with the commit that was last accepted; nothing is taken from it.", Next: "Nothing, it will catch up; if it does not, see why it is not updated."},
+	{Number: 5014, Code: MirrorInUse, Summary: "The repository does not answer at its first address; a mirror does, held to the same rules.", Next: "See why the first address does not answer; it is tried again by itself."},
 	{Number: 5020, Code: TooManyRefs, Summary: "A pattern of agent.yaml matches more branches than may be followed at once; those followed before still are.", Next: "Delete branches that are done, or follow a narrower pattern."},
 }

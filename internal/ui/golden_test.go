@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,6 +38,12 @@ func screens() map[string]func(Style) string {
 	troubled := fullStatus()
 	troubled.Proxy = api.PartStatus{Detail: "dial unix /run/teal-proxy/main.sock: connect: connection refused"}
 	troubled.Frozen = []rollout.Freeze{{Reason: "sale weekend", Actor: "jo (uid 1001)", Until: now.Add(48 * 3600e9)}}
+	mirror := only(fullStatus(), "shop")
+	mirror.Repository.LastHook = before(40 * time.Second)
+	mirror.Repository.Places = []api.PlaceStatus{
+		{URL: "https://git.example.com/releases.git", Code: release.RepoUnreachable, Detail: "connect to git.example.com:443: connection refused"},
+		{URL: "git@mirror-1.example.com:releases.git", Code: release.MirrorBehind, Detail: "branch main is behind"},
+		{URL: "/srv/mirror/releases.git", InUse: true}}
 	preparing := only(fullStatus(), "api")
 	preparing.Apps[0].State = "preparing"
 	d := preparing.Apps[0].Deploy
@@ -58,6 +65,7 @@ func screens() map[string]func(Style) string {
 		"status-app":      func(s Style) string { return s.Status(fullStatus(), "search") },
 		"status-none":     func(s Style) string { return s.Status(api.Status{Environment: "staging", Host: "h", Now: now}, "") },
 		"status-debt":     func(s Style) string { return s.Status(debt, "") },
+		"status-mirror":   func(s Style) string { return s.Status(mirror, "") },
 		"status-troubled": func(s Style) string { return s.Status(troubled, "") },
 		"watch-preparing": func(s Style) string { return s.Watch(preparing, "api") },
 		"watch-baking":    func(s Style) string { return s.Watch(only(fullStatus(), "api"), "api") },

@@ -86,6 +86,9 @@ func (s Style) headline(st api.Status) string {
 			repo += " (synced " + s.Ago(st.Repository.LastSuccess, st.Now) + ")"
 		}
 	}
+	if at := st.Repository.LastHook; !at.IsZero() {
+		repo += ", last hook " + s.Ago(at, st.Now)
+	}
 	refs := 0
 	for _, ref := range st.Repository.Refs {
 		if ref.Desired && ref.Head != "" {
@@ -142,6 +145,15 @@ func (s Style) troubles(st api.Status) []string {
 	}
 	if st.Repository.Code != "" {
 		add(st.Repository.Code, st.Repository.Detail)
+	}
+	for i, p := range st.Repository.Places {
+		switch {
+		case p.InUse && i > 0:
+			first := st.Repository.Places[0]
+			add(release.MirrorInUse, fmt.Sprintf("%s answers; %s: %s", p.URL, first.URL, first.Detail))
+		case i > 0 && p.Code != "" && p.Detail != st.Repository.Detail:
+			add(p.Code, "mirror "+p.URL+": "+p.Detail)
+		}
 	}
 	for _, ref := range st.Repository.Refs {
 		if ref.Code != "" && ref.Detail != st.Repository.Detail {
