@@ -64,8 +64,10 @@ compose: engine ## the corpus of Compose files against the Compose SDK, field by
 compose-record: engine ## write Compose's side of the corpus for the tests that do without the SDK
 	cd test/compose && $(GO) test -count=1 -timeout 30m -run TestCorpus . -record
 
-reference: ## teal against a real cosign, in both directions, and a real gitleaks; the first build takes minutes
+reference: ## teal against a real cosign, in both directions, a real gitleaks and OpenSSH's server; the first build takes minutes
 	$(GO) test -count=1 -timeout 30m ./test/attest
+	@test -x /usr/sbin/sshd || { [ "$$(id -u)" = 0 ] && apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends openssh-server >/dev/null; } || { echo "install openssh-server, or run this as root on Debian or Ubuntu"; exit 1; }
+	TEAL_SSHD=/usr/sbin/sshd $(GO) test -count=1 -timeout 10m -run TestRealSSHD ./internal/gitops
 
 demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 leaves it running
 	$(GO) run ./test/demo

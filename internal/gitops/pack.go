@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -49,6 +51,9 @@ func addPack(ctx context.Context, clone string, limits Limits, write func(io.Wri
 	}
 	if count == 0 {
 		return nil
+	}
+	if count > largePack {
+		defer frugal()()
 	}
 	sum, index, err := indexPack(f)
 	if err != nil {
@@ -133,6 +138,34 @@ func screenPack(ctx context.Context, f *os.File, limits Limits) (count int, err 
 		return 0, fmt.Errorf("the pack ends early or its checksum is wrong: %w", err)
 	}
 	return int(claimed), nil
+}
+
+// largePack is the number of objects from which indexing a pack costs memory that
+// matters.
+const largePack = 20_000
+
+var thrift struct {
+	sync.Mutex
+	running, before int
+}
+
+// frugal makes the garbage collector keep less waste until what it returns is called:
+// go-git's parser fills a cache of 96 MiB that cannot be made smaller, and waste as
+// large as that beside it is what a small host does not have. It is the whole process's
+// setting, for the seconds that a first clone takes.
+func frugal() (end func()) {
+	thrift.Lock()
+	defer thrift.Unlock()
+	if thrift.running++; thrift.running == 1 {
+		thrift.before = debug.SetGCPercent(20)
+	}
+	return func() {
+		thrift.Lock()
+		defer thrift.Unlock()
+		if thrift.running--; thrift.running == 0 {
+			debug.SetGCPercent(thrift.before)
+		}
+	}
 }
 
 func indexPack(f *os.File) (sum plumbing.Hash, index *idxfile.MemoryIndex, err error) {
