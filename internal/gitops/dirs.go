@@ -16,8 +16,18 @@ import (
 type dirCache struct {
 	mu   sync.Mutex // guards the rest
 	of   map[plumbing.Hash]*dirIndex
+	at   map[dirPlace]*dirIndex // the directories on the way to what was asked for
 	held int
 }
+
+// dirPlace is a directory of one tree.
+type dirPlace struct {
+	root plumbing.Hash
+	dir  string
+}
+
+// maxPlaces bounds the places that are remembered.
+const maxPlaces = 1000
 
 // dirIndex is one directory by name.
 type dirIndex struct {
@@ -49,7 +59,7 @@ func (c *dirCache) put(h plumbing.Hash, entries []entry) *dirIndex {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held += len(entries) + 1; c.of == nil || c.held > dirsMax {
-		c.of, c.held = make(map[plumbing.Hash]*dirIndex), len(entries)+1
+		c.of, c.at, c.held = make(map[plumbing.Hash]*dirIndex), nil, len(entries)+1
 	}
 	c.of[h] = d
 	return d
@@ -71,6 +81,40 @@ func (c *dirCache) keepApps(h plumbing.Hash, list *appList) {
 	if d := c.of[h]; d != nil {
 		d.apps = list
 	}
+}
+
+// known is a directory below one that was asked before: two look-ups. ok is false when it
+// has to be looked for, which also says what is wrong with it.
+func (c *dirCache) known(root plumbing.Hash, dir string, limit int) (h plumbing.Hash, ok bool) {
+	i := strings.LastIndexByte(dir, '/')
+	if i < 0 {
+		return h, false
+	}
+	c.mu.Lock()
+	d := c.at[dirPlace{root, dir[:i]}]
+	c.mu.Unlock()
+	name := dir[i+1:]
+	if d == nil || d.count > limit {
+		return h, false
+	}
+	if e := d.fold[strings.ToLower(name)]; len(e) == 1 && e[0].name == name && e[0].isDir() && checkName(name) == "" {
+		return e[0].hash, true
+	}
+	return h, false
+}
+
+// place notes where a directory was found, if it is one that is remembered.
+func (c *dirCache) place(root plumbing.Hash, dir string, h plumbing.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.of[h]
+	if d == nil {
+		return
+	}
+	if c.at == nil || len(c.at) >= maxPlaces {
+		c.at = make(map[dirPlace]*dirIndex)
+	}
+	c.at[dirPlace{root, dir}] = d
 }
 
 // find is one name of a directory, checked as pick does it.

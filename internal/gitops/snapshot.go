@@ -92,9 +92,19 @@ func (s Snapshot) descend(dir string) (plumbing.Hash, error) {
 	if s.objs == nil {
 		return fail(fs.ErrNotExist)
 	}
+	if s.dirs != nil {
+		if h, ok := s.dirs.known(s.tree, dir, s.parents().Entries); ok {
+			return h, nil
+		}
+	}
 	t := newTreeFS(s.objs, s.tree, ".", s.parents())
 	t.dirs = s.dirs
 	e, err := t.resolve(dir)
+	if i := strings.LastIndexByte(dir, '/'); err == nil && s.dirs != nil && i > 0 {
+		if parent, err := t.resolve(dir[:i]); err == nil {
+			s.dirs.place(s.tree, dir[:i], parent.hash)
+		}
+	}
 	if err != nil {
 		return fail(err)
 	}

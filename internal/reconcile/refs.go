@@ -36,6 +36,10 @@ type candidate struct {
 // sequence wins only where none says one; one that says a sequence takes part whatever
 // else is wrong with it, for a newer release that is refused must not look like success.
 func (d *Desk) choose(app string, refs []Ref) (chosen, error) {
+	if len(refs) == 1 {
+		tree, _ := refs[0].Commit.Tree(d.dir(app))
+		return chosen{ref: refs[0], tree: tree}, nil
+	}
 	best := make(map[string]candidate)
 	for i, ref := range refs {
 		tree, ok := ref.Commit.Tree(d.dir(app))
