@@ -63,7 +63,7 @@ func Describe(c container.InspectResponse, n Names) (Fields, error) {
 	if config == nil || host == nil {
 		return nil, fmt.Errorf("describe %s: the engine's answer is incomplete", c.Name)
 	}
-	if strings.HasPrefix(c.ID, fmt.Sprint(config["Hostname"])) {
+	if h := fmt.Sprint(config["Hostname"]); len(h) == 12 && strings.HasPrefix(c.ID, h) {
 		delete(config, "Hostname") // the engine's own
 	}
 	f := Fields{}
@@ -223,7 +223,7 @@ func (f Fields) networks(c container.InspectResponse, n Names) {
 			continue
 		}
 		own := strings.TrimPrefix(c.Name, "/")
-		aliases := slices.DeleteFunc(slices.Clone(e.Aliases), func(a string) bool { return a == own || strings.HasPrefix(c.ID, a) })
+		aliases := slices.DeleteFunc(slices.Clone(e.Aliases), func(a string) bool { return a == own || len(a) == 12 && strings.HasPrefix(c.ID, a) }) // "db" begins an id too
 		slices.Sort(aliases)
 		f.flatten(at, map[string]any{"Aliases": strings.Join(slices.Compact(aliases), " "), "Links": strings.Join(e.Links, " ")})
 		if e.IPAMConfig != nil && e.IPAMConfig.IPv4Address.IsValid() {
