@@ -19,7 +19,7 @@ engine: ## a container engine that answers: installed and started when root on D
 	@test/engine.sh
 
 tmux: ## the terminal that tests of tealctl use: installed when root on Debian or Ubuntu
-	@command -v tmux >/dev/null || { [ "$$(id -u)" = 0 ] && timeout 120 apt-get install -y -qq tmux >/dev/null 2>&1; } || echo "no tmux: the tests on a real terminal are skipped"
+	@command -v tmux >/dev/null || { [ "$$(id -u)" = 0 ] && timeout 180 sh -c 'apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tmux' >&2; } || echo "no tmux: the tests on a real terminal are skipped"
 
 test: engine tmux build ## unit, race, property, sim and end-to-end tests on the real engine
 	$(GO) test -count=1 -timeout 20m $(UNIT)
