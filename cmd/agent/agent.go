@@ -43,7 +43,7 @@ type agent struct {
 	journal  *journal.Journal
 	fleet    *fleet.Local
 	shelf    *gitops.Shelf
-	files    *secrets.Files
+	vault    *secrets.Vault
 	runner   *reconcile.Runner
 	desk     *reconcile.Desk
 	attestor *attestor          // nil: only Git is read
@@ -108,14 +108,16 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 			states[app] = s
 		}
 	}
-	if a.shelf, err = gitops.NewShelf(filepath.Join(c.State, "releases")); err != nil {
+	if a.shelf, err = gitops.NewShelf(releasesDir(c)); err != nil {
 		return nil, err
 	}
 	filesDir := filepath.Join(c.State, "files")
-	if a.files, err = secrets.NewFiles(filesDir); err != nil {
+	files, err := secrets.NewFiles(filesDir)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.files.Sweep(); err != nil {
+	a.vault = secrets.NewVault(vaultConfig(c, a.identity), files)
+	if err := a.vault.Sweep(); err != nil {
 		log.Warn("files not swept", "err", err)
 	}
 	if err := a.shelf.Sweep(); err != nil {
@@ -139,7 +141,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	}
 	a.proxy = proxy.Dial(c.Proxy.Socket)
 	a.reserves = []hostcare.Reserve{{Dir: c.Reserves.Dir, Name: "teal-reserve-" + a.identity.Instance, Size: c.Reserves.Engine}, store.reserve}
-	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Policy: a.currentPolicy, Never: a.never(),
+	a.desk = &reconcile.Desk{Env: c.Environment, Key: a.identity.InputsKey(), Repo: repository{a.repo}, Shelf: a.shelf, Inputs: a.vault, Rotate: c.AutoRotate, Policy: a.currentPolicy, Never: a.never(),
 		Host: release.Host{Name: c.Host, Instance: a.identity.Instance, Prefix: c.Prefix, EdgeNetwork: c.Prefix + c.Engine.Edge.Network, Platform: hostPlatform, Files: filesDir, Labels: c.Labels}}
 	if c.Attestations.Registry {
 		a.attestor = newAttestor(registry.New(registry.Config{DockerConfig: c.Engine.DockerConfig}), func() { a.runner.Wake("") })
@@ -147,7 +149,7 @@ func build(ctx context.Context, c Config, log *slog.Logger) (_ *agent, err error
 	}
 	a.early = states
 	a.runner = reconcile.NewRunner(crashable(reconcile.Edges{
-		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf, Files: a.files,
+		Containers: a.engine, Reserve: a.reserves[0], Switch: &switcher{a.proxy}, Turn: a.fleet, Fleet: a.fleet, Journal: records{a.journal}, Shelf: a.shelf, Files: a.vault,
 		Health: prober{c.Proxy.FrontDoor}, Preflight: room{a}, Desk: a.desk, Edge: subnet, Log: log, Ready: a.seen, Lost: a.isLost}), states)
 	return a, nil
 }
@@ -169,7 +171,8 @@ var (
 	_ reconcile.Fleet      = (*fleet.Local)(nil)
 	_ reconcile.Journal    = records{}
 	_ reconcile.Shelf      = (*gitops.Shelf)(nil)
-	_ reconcile.Files      = (*secrets.Files)(nil)
+	_ reconcile.Files      = (*secrets.Vault)(nil)
+	_ reconcile.Inputs     = (*secrets.Vault)(nil)
 	_ reconcile.Health     = prober{}
 	_ reconcile.Repository = repository{}
 	_ reconcile.Attestor   = (*attestor)(nil)
@@ -199,7 +202,14 @@ func (a *agent) never() []string {
 	}
 	paths = append(paths, a.config.Repository.files()...)
 	paths = append(paths, a.config.Webhook.files()...)
-	for _, p := range []string{a.config.file, a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
+	for _, of := range a.config.Secrets {
+		for _, s := range of {
+			if s.File != "" {
+				paths = append(paths, s.File)
+			}
+		}
+	}
+	for _, p := range []string{a.config.file, a.config.Identity, os.Getenv(credentialsEnv), a.config.Engine.DockerConfig, a.config.Reserves.Dir} {
 		if p != "" {
 			paths = append(paths, p)
 		}
@@ -255,6 +265,7 @@ func (a *agent) run(ctx context.Context) error {
 	g.Go(func() error { return a.reconcile(ctx) })
 	g.Go(func() error { return a.checkpoints(ctx) })
 	g.Go(func() error { return a.notices(ctx) })
+	g.Go(func() error { return a.secretsWatch(ctx) })
 	if a.attestor != nil {
 		g.Go(func() error { return a.attestor.Run(ctx) })
 	}

@@ -233,14 +233,14 @@ func (a *agent) History(app string, n int) (api.History, error) {
 		switch d, last := s.Deploy, s.Last; {
 		case d != nil:
 			h := api.HistoryEntry{App: e.App, ID: d.ID, Kind: d.Kind, Version: d.To.Version, Digest: d.To.ID.Digest, Sequence: d.To.Sequence, Result: d.Phase,
-				Why: d.Why, Detail: d.Detail, Began: d.Began, SwitchedAt: d.SwitchedAt}
+				Cause: d.Cause, Why: d.Why, Detail: d.Detail, Began: d.Began, SwitchedAt: d.SwitchedAt}
 			if d.Order != nil {
 				h.Actor = d.Order.Actor
 			}
 			put(h)
 		case r.Settle != nil && last != nil:
 			put(api.HistoryEntry{App: e.App, ID: last.ID, Kind: last.Kind, Version: last.Version, Digest: last.Digest, Sequence: last.Sequence, Result: last.Phase,
-				Why: last.Why, Detail: last.Detail, Began: last.Began, Ended: last.At, SwitchedAt: last.SwitchedAt, FlippedAt: last.FlippedAt, Actor: last.Actor})
+				Cause: last.Cause, Why: last.Why, Detail: last.Detail, Began: last.Began, Ended: last.At, SwitchedAt: last.SwitchedAt, FlippedAt: last.FlippedAt, Actor: last.Actor})
 		}
 		return nil
 	})

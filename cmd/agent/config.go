@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +41,13 @@ type Config struct {
 	Labels       HostLabels         `yaml:"labels"` // of the host; placement reads them
 	Attestations AttestationsConfig `yaml:"attestations"`
 	Webhook      WebhookConfig      `yaml:"webhook"`
+	// Secrets are those that manifests call external: app → secret → where this host has it.
+	Secrets map[string]map[string]SecretConfig `yaml:"secrets"`
+	// Identity is the age identity file that opens sealed secrets; empty: none.
+	Identity string `yaml:"identity"`
+	// AutoRotate swaps a live release again when its secrets or host values change;
+	// default false: an operator orders it.
+	AutoRotate bool `yaml:"autoRotate"`
 	// ApprovalWaitAlert is how long a release may wait for approval before that is an event.
 	ApprovalWaitAlert time.Duration `yaml:"approvalWaitAlert"`
 
@@ -47,6 +57,28 @@ type Config struct {
 // AttestationsConfig says where attestations come from besides Git.
 type AttestationsConfig struct {
 	Registry bool `yaml:"registry"` // asked when the policy wants scans or provenance; default true
+}
+
+// SecretConfig says where this host has a secret: one of the two.
+type SecretConfig struct {
+	File       string `yaml:"file,omitempty"`       // absolute path
+	Credential string `yaml:"credential,omitempty"` // systemd credential of the agent's unit
+}
+
+// UnmarshalYAML refuses a value that stands where its place belongs, without saying it.
+func (s *SecretConfig) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: write {file: /path} or {credential: name}; a secret's value never stands in agent.yaml", n.Line)
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		to := map[string]*string{"file": &s.File, "credential": &s.Credential}[key.Value]
+		if to == nil || value.Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: write {file: /path} or {credential: name}", key.Line)
+		}
+		*to = value.Value
+	}
+	return nil
 }
 
 // RepositoryConfig says where the manifests are.
@@ -126,6 +158,8 @@ func Default() Config {
 }
 
 const maxConfig = 1 << 20
+
+var credentialName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$`)
 
 // loadConfig reads a file over the defaults, then the environment.
 func loadConfig(file string, env func(string) string) (Config, error) {
@@ -223,6 +257,25 @@ func (c Config) Validate(file string) error {
 	}
 	if _, ok := logLevels[c.LogLevel]; !ok {
 		bad("logLevel", "%q is not debug, info, warn or error", c.LogLevel)
+	}
+	for _, app := range slices.Sorted(maps.Keys(c.Secrets)) {
+		if !release.ValidApp(app) {
+			bad("secrets", "%q is not the name of an app", app)
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Secrets[app])) {
+			at, s := "secrets."+app+"."+name, c.Secrets[app][name]
+			switch {
+			case (s.File == "") == (s.Credential == ""):
+				bad(at, "write file: /path or credential: name, one of them")
+			case s.File != "" && (!filepath.IsAbs(s.File) || filepath.Clean(s.File) != s.File):
+				bad(at+".file", "%q is not a clean absolute path", s.File)
+			case s.Credential != "" && !credentialName.MatchString(s.Credential):
+				bad(at+".credential", "%q is not the name of a systemd credential", s.Credential)
+			}
+		}
+	}
+	if c.Identity != "" && !filepath.IsAbs(c.Identity) {
+		bad("identity", "%q is not an absolute path", c.Identity)
 	}
 	if c.Reserves.Journal < 64<<10 {
 		bad("reserves.journal", "%d bytes is too little to go back with; write at least %d", c.Reserves.Journal, 64<<10)

@@ -77,11 +77,18 @@ func TestConfigProblems(t *testing.T) {
 		"a duration without unit":         {minimal + "repository: {poll: 5}\n", []string{"line 6"}},
 		"malformed labels":                {minimal + "labels:\n  zone: eu 1\n  -x: a\n  list: [a]\n  a: b\n  a: c\n", []string{"line 7: labels: ", "line 8: labels: ", "line 9: labels: ", "line 11: labels: "}},
 		"labels that are a list":          {minimal + "labels: [a]\n", []string{"line 6: labels: "}},
+		"secrets": {minimal + "identity: key.txt\nsecrets: {Shop: {}, shop: {a: {}, b: {file: x}, c: {file: /x, credential: y}, d: {credential: ../x}, e: {file: /a/../b}}}\n",
+			[]string{"identity:", `"Shop" is not`, "secrets.shop.a:", "secrets.shop.b.file:", "secrets.shop.c:", "secrets.shop.d.credential:", "secrets.shop.e.file:"}},
+		"a secret's value":          {minimal + "secrets: {shop: {a: hunter2}}\n", []string{"line 6: write {file"}},
+		"a secret's value by a key": {minimal + "secrets: {shop: {a: {value: hunter2}}}\n", []string{"line 6: write {file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, file, err := load(t, c.text, nil)
 			if err == nil {
 				t.Fatal("accepted")
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("tells a secret: %v", err)
 			}
 			for _, want := range append(c.says, file) {
 				if !strings.Contains(err.Error(), want) {

@@ -30,6 +30,7 @@ type fakeAgent struct {
 	st      api.Status
 	explain api.Explanation
 	plan    api.Plan
+	secrets string // state of every secret; "": as it runs
 	events  []api.Event
 	fails   error                            // what every request but status says
 	did     []string                         // orders carried out
@@ -260,6 +261,21 @@ func (a *fakeAgent) Unfreeze(_ context.Context, _ string, c api.Command) (api.Do
 
 func (a *fakeAgent) Sync(_ context.Context, _ string, c api.Command) (api.Done, error) {
 	return a.order("sync", c)
+}
+
+func (a *fakeAgent) Rotate(_ context.Context, _ string, c api.Command) (api.Done, error) {
+	return a.order("rotate", c)
+}
+
+func (a *fakeAgent) Secrets(app string) (api.Secrets, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	state := a.secrets
+	if state == "" {
+		state = "same"
+	}
+	return api.Secrets{Meta: meta("Secrets"), Host: "web-1", Apps: []api.AppSecrets{{App: app, Version: "v1.2.3", State: state,
+		Items: []api.GivenStatus{{Name: "api-key", Kind: "secret", Source: "file /etc/teal/secrets/api-key", State: state}}}}}, a.knows(app)
 }
 
 func (a *fakeAgent) Refused(string, string) {}

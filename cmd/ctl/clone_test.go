@@ -67,6 +67,7 @@ func newClone(t *testing.T) *clone {
 hostAccess: {shop: {routes: [shop.example.test]}}
 `
 	c.write("trust.yaml", head+inline)
+	c.write("repo/environments/production/recipients.txt", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n")
 	c.write("other.yaml", strings.Replace(head, testRepoID, "11111111-2222-4333-8444-555555555555", 1)+inline)
 	c.write("bad.yaml", head+"policy: {peoples: {}}\n")
 	c.write("root.yaml", head+`policyRoot: {threshold: 1, keys: [{person: ann@example.com, ssh: "`+line+`"}], minVersion: 1}`+"\n")

@@ -100,6 +100,10 @@ var special = []proof{
 	onAgent("sync", exitUnhealthy, ends(heldApp("shop", release.BakeFailed)), "shop", "--wait"),
 	onAgent("resume", exitBlocked, ends(waiting(release.ApprovalThreshold)), "shop", "--wait"),
 	onAgent("retry", exitBlocked, ends(waiting(release.ApprovalThreshold)), "shop", "--wait"),
+	onAgent("secrets rotate", exitTimeout, moving, "shop", "--wait", "--timeout", "300ms"),
+	onAgent("secrets rotate", exitUnhealthy, ends(heldApp("shop", release.BakeFailed)), "shop", "--wait"),
+	onAgent("secrets rotate", exitBlocked, ends(waiting(release.ApprovalThreshold)), "shop", "--wait"),
+	onAgent("secrets status", exitFailed, func(a *fakeAgent) { a.secrets = "missing" }, "shop"),
 	onAgent("sync", exitBlocked, ends(waiting(release.OutsideWindow)), "shop", "--wait"),
 
 	inClone("lint", exitFailed, func(c *clone) {
@@ -131,6 +135,7 @@ var special = []proof{
 	inClone("attest scan", exitFailed, func(c *clone) { c.write("repo/attestations", "in the way") }, asked["attest scan"].args...),
 	inClone("attest tests", exitFailed, func(c *clone) { c.write("repo/attestations", "in the way") }, asked["attest tests"].args...),
 	inClone("attest provenance", exitFailed, func(c *clone) { c.write("repo/attestations", "in the way") }, asked["attest provenance"].args...),
+	inClone("secrets encrypt", exitFailed, nil, "--env", "staging", "--app", "shop", "--name", "x", "--repo", "CLONE", "REPORT"),
 	inClone("trust lint", exitFailed, nil, "BADPOLICY"),
 	inClone("trust show", exitFailed, nil, "--policy", "BADPOLICY"),
 	inClone("trust export-allowed-signers", exitFailed, nil, "--policy", "BADPOLICY"),

@@ -66,6 +66,9 @@ var asked = map[string]struct {
 	"trust show":                   {false, []string{"--policy", "POLICY"}},
 	"trust export-allowed-signers": {false, []string{"--policy", "POLICY"}},
 	"trust rotate":                 {false, []string{"NEXT", "--policy", "ROOTPOLICY", "--repo", "CLONE", "--key", "KEY"}},
+	"secrets encrypt":              {false, []string{"--env", "production", "--app", "shop", "--name", "x", "--repo", "CLONE", "REPORT"}},
+	"secrets rotate":               {true, []string{"shop", "--reason", "x"}},
+	"secrets status":               {true, []string{"shop"}},
 	"state init":                   {false, []string{"--state", "STATE"}},
 }
 
@@ -127,7 +130,7 @@ func TestEveryHelp(t *testing.T) {
 			t.Errorf("%s --help: exit %d: %s%s", path, code, out, errs)
 		}
 	}
-	for _, group := range []string{"", "attest", "trust", "state"} {
+	for _, group := range []string{"", "attest", "trust", "secrets", "state"} {
 		out, _, code := ctl(strings.Fields(group)...)
 		if code != 0 || !strings.Contains(out, "Available Commands") && !strings.Contains(out, "Look:") {
 			t.Errorf("tealctl %s: exit %d: %s", group, code, out)

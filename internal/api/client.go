@@ -99,6 +99,11 @@ func (c *Client) Plan(ctx context.Context, app string) (p Plan, err error) {
 	return p, c.get(ctx, "/v1/plan", url.Values{"app": {app}}, &p)
 }
 
+// Secrets lists what the host adds to an app; app "" means all.
+func (c *Client) Secrets(ctx context.Context, app string) (s Secrets, err error) {
+	return s, c.get(ctx, "/v1/secrets", url.Values{"app": {app}}, &s)
+}
+
 // Version asks for the agent's version and who it takes us for.
 func (c *Client) Version(ctx context.Context) (a About, err error) {
 	return a, c.get(ctx, "/v1/version", nil, &a)

@@ -136,6 +136,15 @@ func (b *backend) Sync(_ context.Context, actor string, c Command) (Done, error)
 	return b.verb("sync", actor, c)
 }
 
+func (b *backend) Rotate(_ context.Context, actor string, c Command) (Done, error) {
+	return b.verb("rotate", actor, c)
+}
+
+func (b *backend) Secrets(app string) (Secrets, error) {
+	b.note("secrets %q", app)
+	return Secrets{Meta: meta("Secrets"), Host: "h1", Apps: []AppSecrets{}}, nil
+}
+
 func (b *backend) Refused(actor, verb string) { b.note("refused %s to %s", verb, actor) }
 
 // served is a server on a socket that every user of the machine can reach.

@@ -37,6 +37,9 @@ type Backend interface {
 	Freeze(ctx context.Context, actor string, c Command) (Done, error)
 	Unfreeze(ctx context.Context, actor string, c Command) (Done, error)
 	Sync(ctx context.Context, actor string, c Command) (Done, error)
+	Rotate(ctx context.Context, actor string, c Command) (Done, error)
+	// Secrets lists what the host adds to an app, or to all with "".
+	Secrets(app string) (Secrets, error)
 	// Refused records that a peer asked for what it may not do.
 	Refused(actor, verb string)
 }
@@ -130,6 +133,7 @@ func (s *Server) handler() http.Handler {
 	}
 	read("/v1/status", func(*http.Request) (any, error) { return s.Backend.Status(), nil })
 	read("/v1/explain", func(r *http.Request) (any, error) { return s.Backend.Explain(r.FormValue("app")) })
+	read("/v1/secrets", func(r *http.Request) (any, error) { return s.Backend.Secrets(r.FormValue("app")) })
 	read("/v1/plan", func(r *http.Request) (any, error) { return s.Backend.Plan(r.FormValue("app")) })
 	read("/v1/history", func(r *http.Request) (any, error) {
 		n, err := strconv.Atoi(r.FormValue("n"))
@@ -147,7 +151,7 @@ func (s *Server) handler() http.Handler {
 
 	for verb, do := range map[string]func(context.Context, string, Command) (Done, error){
 		"rollback": s.Backend.Rollback, "resume": s.Backend.Resume, "retry": s.Backend.Retry,
-		"freeze": s.Backend.Freeze, "unfreeze": s.Backend.Unfreeze, "sync": s.Backend.Sync,
+		"freeze": s.Backend.Freeze, "unfreeze": s.Backend.Unfreeze, "sync": s.Backend.Sync, "rotate": s.Backend.Rotate,
 	} {
 		mux.Handle("POST /v1/"+verb, s.as(Operator, verb, func(w http.ResponseWriter, r *http.Request) error {
 			var c Command

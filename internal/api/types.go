@@ -179,7 +179,8 @@ type HistoryEntry struct {
 	Version    string         `json:"version,omitempty"`
 	Digest     release.Digest `json:"digest,omitempty"`
 	Sequence   int64          `json:"sequence,omitempty"`
-	Result     rollout.Phase  `json:"result"` // the phase it is in or ended in
+	Result     rollout.Phase  `json:"result"`          // the phase it is in or ended in
+	Cause      release.Code   `json:"cause,omitempty"` // why it began where that is not Git
 	Why        release.Code   `json:"why,omitempty"`
 	Detail     string         `json:"detail,omitempty"`
 	Began      time.Time      `json:"began"`
@@ -259,4 +260,38 @@ type About struct {
 	Actor    string `json:"actor"`
 	Role     Role   `json:"role"`
 	Instance string `json:"instance"`
+}
+
+// Secrets lists what a host adds to its apps (`tealctl secrets status`). It names sources
+// and holds no value.
+type Secrets struct {
+	Meta
+	Host string       `json:"host"`
+	Apps []AppSecrets `json:"apps"`
+}
+
+// AppSecrets is what a host adds to one app.
+type AppSecrets struct {
+	App     string `json:"app"`
+	Version string `json:"version,omitempty"` // of the release that is described
+	// State is one of: same (the live release runs with them), differ, missing, none (the
+	// release asks nothing of the host), new (nothing of it is live).
+	State  string        `json:"state"`
+	Live   string        `json:"liveInputs,omitempty"`
+	Now    string        `json:"inputs,omitempty"`
+	Code   release.Code  `json:"code,omitempty"`
+	Detail string        `json:"detail,omitempty"`
+	Next   string        `json:"next,omitempty"`
+	Items  []GivenStatus `json:"items,omitempty"`
+}
+
+// GivenStatus is one secret or host value.
+type GivenStatus struct {
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`   // secret or hostEnv
+	Source string `json:"source"` // age file, file, credential, label or host name
+	// State is one of: same, differ, missing, new.
+	State  string       `json:"state"`
+	Code   release.Code `json:"code,omitempty"`
+	Detail string       `json:"detail,omitempty"`
 }

@@ -31,6 +31,7 @@ const (
 	filesDir    = "files"
 	verdictFile = "verdict.json"
 	verdictMax  = 1 << 20
+	inputsDir   = "inputs" // not the shelf's: what the host added lies there
 )
 
 var digestHex = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -91,6 +92,7 @@ func (s *Shelf) put(digest release.Digest, dir fs.FS, verdict trust.Verdict) err
 		return fmt.Errorf("read it back: %w", err)
 	}
 	final := filepath.Join(s.dir, string(digest))
+	kept := ""
 	if exists(final) { // damaged, or it would have been left alone
 		old, err := os.MkdirTemp(s.dir, shelfOld)
 		if err != nil {
@@ -100,9 +102,15 @@ func (s *Shelf) put(digest release.Digest, dir fs.FS, verdict trust.Verdict) err
 		if err := os.Rename(final, filepath.Join(old, string(digest))); err != nil {
 			return err
 		}
+		kept = filepath.Join(old, string(digest), inputsDir)
 	}
 	if err := os.Rename(beside, final); err != nil {
 		return err
+	}
+	if kept != "" && exists(kept) { // what the host added to it cannot be had again
+		if err := os.Rename(kept, filepath.Join(final, inputsDir)); err != nil {
+			return err
+		}
 	}
 	return syncDir(s.dir)
 }

@@ -29,6 +29,8 @@ type Desk struct {
 	Key    []byte // of the inputs hash
 	Repo   Repository
 	Shelf  Shelf
+	Inputs Inputs // nil: no release that asks anything of the host can be deployed
+	Rotate bool   // other inputs alone swap a release again
 	Policy func() (*trust.Policy, release.Code, string)
 	Never  []string // host paths that no policy can allow
 
@@ -137,7 +139,8 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	if err != nil {
 		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID(), Ref: from.ref.Name}
 	}
-	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name, Elsewhere: p.elsewhere}
+	p, missing := d.resolved(p)
+	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name, Elsewhere: p.elsewhere, Rotate: d.Rotate}
 	if p.placed != nil {
 		w.Singletons = p.placed.Singletons()
 	}
@@ -147,6 +150,10 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	}
 	if text := from.text(); text != "" {
 		w.Verdict.Gates = append(slices.Clone(w.Verdict.Gates), trust.Gate{Name: "refs", State: trust.GatePass, Detail: trust.Escape(text)})
+	}
+	if missing != nil {
+		w.Inputs, w.InputsDetail = missing.Code, trust.Escape(missing.Error())
+		w.Verdict = withoutInputs(w.Verdict, missing)
 	}
 	if w.Verdict.Accepted && p.placed != nil {
 		if taken := d.taken(app, p.placed); taken != "" {
@@ -370,7 +377,8 @@ func (d *Desk) labels() string {
 }
 
 // inputs is the keyed hash of what the host adds to the release: which of its services
-// run here, when not all do. No secrets and no host values are carried out yet.
+// run here, when not all do; secrets and host values come
+// on top (resolved).
 func (d *Desk) inputs(here []string) string {
 	mac := hmac.New(sha256.New, d.Key)
 	mac.Write([]byte("teal-inputs-v1\n"))
@@ -491,10 +499,22 @@ func (d *Desk) judge(app string, p *parsed, desired Commit, past rollout.State, 
 	if code != "" {
 		return refuse(code, detail), commit
 	}
-	return trust.Evaluate(trust.Input{
+	in := trust.Input{
 		Policy: policy, Release: p.rel, Sets: p.specs, Elsewhere: p.others(), Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
 		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At,
 			Scans: past.Scans, Emergencies: past.Emergencies},
 		Begun: begun, Platform: d.Host.Platform,
-	}), commit
+	}
+	v := trust.Evaluate(in)
+	if !v.Accepted && renews(p, past) {
+		// Other secrets are no other release: what was fresh when it was accepted is fresh
+		// enough. Signatures, revocation and host access are judged as they are now.
+		in.Now = past.Accepted.FreshAt()
+		in.Marks.Clock = in.Now
+		if then := trust.Evaluate(in); then.Accepted {
+			then.At, then.Until = now, time.Time{}
+			return then, commit
+		}
+	}
+	return v, commit
 }

@@ -154,7 +154,11 @@ func (l *loop) plan(set rollout.Set, token rollout.Token) (*release.Release, rel
 	if err != nil {
 		return nil, release.SetSpec{}, err
 	}
-	spec, err := release.Plan(rel, l.Desk.Host, set.ID.Colour, set.ID.Target, tokenText(token), func(service string, n int) netip.Addr {
+	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	if err != nil {
+		return nil, release.SetSpec{}, err
+	}
+	spec, err := release.Plan(rel, host, set.ID.Colour, set.ID.Target, tokenText(token), func(service string, n int) netip.Addr {
 		return set.Addresses[replica(service, n)]
 	})
 	if err != nil {
@@ -172,7 +176,11 @@ func tokenText(t rollout.Token) string {
 
 // sharedPlan is the specification of the shared services that are named.
 func (l *loop) sharedPlan(rel *release.Release, set rollout.Set, only map[string]string) (release.SetSpec, []string, error) {
-	spec, err := release.PlanShared(rel, l.Desk.Host, set.ID.Target)
+	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	if err != nil {
+		return release.SetSpec{}, nil, err
+	}
+	spec, err := release.PlanShared(rel, host, set.ID.Target)
 	if err != nil {
 		return spec, nil, err
 	}
@@ -199,6 +207,9 @@ func (l *loop) prepare(ctx context.Context, e rollout.Effect) error {
 			}
 		}
 		if err := l.shelve(e.Set); err != nil {
+			return err
+		}
+		if err := l.keep(e.Set); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func (l *loop) writeFiles(spec release.SetSpec) error {
 	case l.Files == nil:
 		return &rollout.EffectError{Fault: rollout.FaultHold, Code: release.Broken, Detail: "nobody writes the files of " + spec.Project}
 	}
-	return l.Files.Write(spec.Files)
+	return l.Files.Write(spec.ID.Target, spec.Files)
 }
 
 // removeFiles removes the files of a set whose containers are gone, but for those that
@@ -29,13 +29,18 @@ func (l *loop) removeFiles(set rollout.Set) {
 	if l.Files == nil {
 		return
 	}
+	l.mu.Lock()
+	others, reached := l.state.Sets(), l.state.Reached()
+	l.mu.Unlock()
+	defer func() { // last: what is kept says what is mounted
+		if err := l.Files.Forget(l.app, reached); err != nil {
+			l.log.Warn("secrets of dropped sets are left", "err", err)
+		}
+	}()
 	gone, err := l.mounted(set, false)
 	if err != nil || len(gone) == 0 {
 		return
 	}
-	l.mu.Lock()
-	others := l.state.Sets()
-	l.mu.Unlock()
 	keep, err := l.mounted(set, true)
 	for _, other := range others {
 		if other.ID == set.ID {
@@ -64,11 +69,15 @@ func (l *loop) mounted(set rollout.Set, shared bool) ([]release.FileSpec, error)
 	if err != nil {
 		return nil, err
 	}
+	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	if err != nil {
+		return nil, err
+	}
 	var spec release.SetSpec
 	if shared {
-		spec, err = release.PlanShared(rel, l.Desk.Host, set.ID.Target)
+		spec, err = release.PlanShared(rel, host, set.ID.Target)
 	} else {
-		spec, err = release.Plan(rel, l.Desk.Host, set.ID.Colour, set.ID.Target, "", func(string, int) netip.Addr { return netip.Addr{} })
+		spec, err = release.Plan(rel, host, set.ID.Colour, set.ID.Target, "", func(string, int) netip.Addr { return netip.Addr{} })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", set.ID.Digest.Short(), err)

@@ -113,10 +113,25 @@ type Shelf interface {
 	Dir(digest release.Digest) (fs.FS, error)
 }
 
+// Inputs is what the host adds to releases: secrets and host values. No secret passes
+// here, only keyed sums.
+type Inputs interface {
+	// Resolve reads all that the release asks of the host now, and gives its inputs. An
+	// error is an *rollout.EffectError whose code says what is missing.
+	// rel has the services that run here, and here names them when those are not all.
+	Resolve(rel *release.Release, here []string) (release.Given, string, error)
+	// Keep stores what was resolved under the target's inputs with the stored release.
+	Keep(rel *release.Release, here []string, target release.Target) error
+	// Kept is what was kept with a stored release.
+	Kept(target release.Target) (release.Given, error)
+}
+
 // Files writes what containers mount besides volumes: configs and secrets.
 type Files interface {
-	// Write sees that the files are there; what is there is left alone.
-	Write(files []release.FileSpec) error
+	// Write sees that a target's files are there; what is there is left alone.
+	Write(target release.Target, files []release.FileSpec) error
+	// Forget removes what was kept for the app's targets but those to keep.
+	Forget(app string, keep []release.Target) error
 	// Remove removes files that nothing mounts any more; gone is fine.
 	Remove(files []release.FileSpec) error
 }

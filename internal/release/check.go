@@ -23,6 +23,7 @@ func (p *parser) check() {
 		p.checkVolumes(d)
 		p.checkPlacement(d)
 		p.checkFiles(d)
+		p.checkHostEnv(d)
 		p.checkDependencies(d, byName, early)
 		if d.Route == nil || d.Shared || !d.active() {
 			continue

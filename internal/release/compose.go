@@ -83,7 +83,7 @@ var serviceKeys = object{
 	"ports":             skip, // refused with advice that depends on the service
 	"container_name":    skip,
 	"configs":           skip, // file.go reads them
-	"secrets":           notYet(list(either(filled, nil, fileUse))),
+	"secrets":           skip,
 
 	"build":               notCarried("build in your pipeline and write image: name@sha256:…"),
 	"extends":             notCarried("write the service out, or use an anchor and a merge key"),
@@ -125,12 +125,6 @@ var serviceKeys = object{
 }
 
 var (
-	// fileObject is a top-level secret or config, fileUse what a service says of one.
-	fileObject = object{"file": besideManifest, "external": flag, "name": matching(objectForm, "a name", ""),
-		"environment": notCarried("write file:"), "content": notCarried("write file:"),
-		"driver": notCarried("remove it"), "template_driver": notCarried("remove it"), "labels": notCarried("remove it")}
-	fileUse = object{"source": filled, "target": filled, "uid": filled, "gid": filled, "mode": filled}.read
-
 	restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[1-9][0-9]{0,3})?)$`)
 	signalForm  = regexp.MustCompile(`^((SIG)?[A-Z][A-Z0-9+-]{1,12}|[0-9]{1,2})$`)
 

@@ -24,7 +24,7 @@ func (p plan) container(s Service, n int) (ContainerSpec, error) {
 	c := s.Config
 	spec := ContainerSpec{
 		Name: p.containerName(s.Name, n), Service: s.Name, Class: s.Class(), Image: s.Image,
-		Entrypoint: slices.Clone(c.Entrypoint), Command: slices.Clone(c.Command), Env: env(c.Environment), Labels: p.containerLabels(s, n),
+		Entrypoint: slices.Clone(c.Entrypoint), Command: slices.Clone(c.Command), Env: p.env(c.Environment), Labels: p.containerLabels(s, n),
 		Hostname: c.Hostname, User: c.User, GroupAdd: slices.Clone(c.GroupAdd), WorkingDir: c.WorkingDir,
 		StopSignal: c.StopSignal, StopGrace: defaultStopGrace, Init: c.Init, TTY: c.Tty, OpenStdin: c.StdinOpen,
 		ReadOnly: c.ReadOnly, Privileged: c.Privileged, CapAdd: slices.Clone(c.CapAdd), CapDrop: slices.Clone(c.CapDrop), SecurityOpt: slices.Clone(c.SecurityOpt),
@@ -81,7 +81,18 @@ func (p plan) noRawSockets(spec *ContainerSpec) {
 	}
 }
 
-func env(m composetypes.MappingWithEquals) []string {
+// env is what the manifest says and what the host adds, by name.
+func (p plan) env(m composetypes.MappingWithEquals) []string {
+	if len(p.HostEnv) > 0 {
+		m = maps.Clone(m)
+		if m == nil {
+			m = composetypes.MappingWithEquals{}
+		}
+		for name := range p.HostEnv {
+			value := p.host.Given.Env[name]
+			m[name] = &value
+		}
+	}
 	var out []string
 	for _, name := range sorted(m) {
 		if v := m[name]; v != nil {

@@ -78,6 +78,9 @@ func content(r *Release) (Digest, error) {
 		}
 		sums["jobs"] = jobs
 	}
+	if given := givenBy(r); len(given) > 0 {
+		sums["given"] = given
+	}
 	sum, err := canonicalSum(sums)
 	return Digest(sum), err
 }

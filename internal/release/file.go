@@ -15,6 +15,7 @@ import (
 
 const (
 	maxConfigs    = 1 << 20 // bytes of all configs of a release
+	maxSealed     = 1 << 20 // bytes of all age files of a release
 	maxFileUses   = 64      // of one service
 	secretsTarget = "/run/secrets"
 )
@@ -32,6 +33,20 @@ type Config struct {
 	Name    string
 	Content string
 }
+
+// Secret is a top-level secret: an age file of the release directory, or one that the
+// host resolves.
+type Secret struct {
+	Name string
+	// File and Sealed are the path and the bytes of the age file; empty when the host
+	// resolves the secret.
+	File   string
+	Sealed []byte
+	Line   int // of its key
+}
+
+// External reports whether the host resolves the secret.
+func (s Secret) External() bool { return s.File == "" }
 
 // FileUse is a service's use of a config or a secret.
 type FileUse struct {
@@ -85,6 +100,57 @@ func (p *parser) configs(root *node) {
 		}
 		p.rel.Configs = append(p.rel.Configs, Config{Name: entry.key, Content: text})
 	})
+}
+
+// secrets reads the top-level secrets: age files beside the manifest, and what the host
+// resolves. Nothing else keeps a value out of Git and out of everybody's sight.
+func (p *parser) secrets(root *node) {
+	left := maxSealed
+	p.eachFile(root, "secrets", "the name of a secret", func(at string, entry field) {
+		before := len(p.problems)
+		keys := object{
+			"file": skip, "external": flag,
+			"name":            notCarried("remove it: agent.yaml knows the secret by its key"),
+			"content":         notCarried("seal it: tealctl secrets encrypt"),
+			"environment":     notCarried("write file: ./name.age or external: true"),
+			"driver":          notCarried("remove it"),
+			"driver_opts":     notCarried("remove it"),
+			"template_driver": notCarried("remove it"),
+			"labels":          notCarried("remove it"),
+		}
+		keys.read(&p.reader, at, entry.value)
+		file, external := entry.value.get("file"), entry.value.get("external")
+		if len(p.problems) > before {
+			return
+		}
+		s := Secret{Name: entry.key, Line: entry.line}
+		switch {
+		case (file != nil) == (external != nil && external.text == "true"):
+			p.wrong(entry.line, "write file: ./"+entry.key+".age or external: true", "%s: one of file and external: true belongs here", at)
+			return
+		case file != nil:
+			text, ok := p.besideText(at+".file", file, left)
+			if !ok {
+				return
+			}
+			if left -= len(text); left < 0 {
+				p.wrong(entry.line, "keep large files elsewhere", "%s: the age files hold more than %d bytes together", at, maxSealed)
+				return
+			}
+			if !sealed(text) {
+				p.fail(SecretNotSealed, file.line, "seal it: tealctl secrets encrypt --env "+p.rel.Environment+" --app "+p.rel.App+" --name "+entry.key, "%s.file: %s is no age file", at, show(file.text))
+				return
+			}
+			s.File, s.Sealed = strings.TrimPrefix(file.text, "./"), []byte(text)
+		}
+		p.rel.Secrets = append(p.rel.Secrets, s)
+	})
+}
+
+// sealed reports whether a text begins like an age file. A plain one is refused before
+// anything else: it must not be taken for a secret that is kept.
+func sealed(text string) bool {
+	return strings.HasPrefix(text, "age-encryption.org/v1\n") || strings.HasPrefix(strings.TrimLeft(text, "\r\n\t "), "-----BEGIN AGE ENCRYPTED FILE-----")
 }
 
 // besideText is what a file of the release directory holds.

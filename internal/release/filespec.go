@@ -24,13 +24,6 @@ type FileSpec struct {
 	Content string // of a config; a secret's is the host's to know
 }
 
-// Given is what a host adds to a release: no secret, only sums of secrets that tell
-// nobody without the host's key anything.
-type Given struct {
-	Secrets map[string]string `json:"secrets,omitempty"` // name → keyed sum, 32 hex
-	Env     map[string]string `json:"env,omitempty"`     // values of hostEnv
-}
-
 // noSum stands where a host has not resolved a secret: a plan that is only judged.
 const noSum = "unresolved"
 

@@ -9,7 +9,7 @@ var topKeys = object{
 	"networks": nil,
 	"volumes":  nil,
 	"x-teal":   nil,
-	"secrets":  notYet(dict(keyForm, "the name of a secret", fileObject.read)),
+	"secrets":  nil,
 	"configs":  nil,
 	"version":  notCarried("remove it: Compose has no use for it any more"),
 	"include":  notCarried("write the services out"),
@@ -32,6 +32,7 @@ func (p *parser) top(root *node) {
 	p.networks = p.declared(root, "networks", "the name of a network", networkKeys)
 	p.volumes = p.declared(root, "volumes", "the name of a volume", volumeKeys)
 	p.configs(root)
+	p.secrets(root)
 	p.allServices(root)
 }
 

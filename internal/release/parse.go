@@ -49,18 +49,19 @@ func Parse(dir fs.FS, env, app string) (*Release, Problems) {
 // parser reads one release directory.
 type parser struct {
 	reader
-	dir      fs.FS
-	base     string // of the directory in the repository
-	rel      *Release
-	services []*draft          // in the order of the file
-	networks map[string]*node  // declared
-	volumes  map[string]*node  // declared
-	modes    map[string]string // x-teal.volumes
-	modeLine map[string]int
-	absent   bool
-	model    map[string]any               // what Compose is to normalise
-	envs     map[string]map[string]string // env files that were read
-	files    map[string]map[string]bool   // "configs" and "secrets" of the top level
+	dir         fs.FS
+	base        string // of the directory in the repository
+	rel         *Release
+	services    []*draft          // in the order of the file
+	networks    map[string]*node  // declared
+	volumes     map[string]*node  // declared
+	modes       map[string]string // x-teal.volumes
+	modeLine    map[string]int
+	absent      bool
+	hostEnvLine map[string]int
+	model       map[string]any               // what Compose is to normalise
+	envs        map[string]map[string]string // env files that were read
+	files       map[string]map[string]bool   // "configs" and "secrets" of the top level
 }
 
 // release reads the directory. Each step goes on past problems as long as there is

@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var testHost = Host{Name: "web-1", Instance: "0c1d2e3f-0000-4000-8000-000000000001", Prefix: "t1-", EdgeNetwork: "t1-teal-edge", Files: "/var/lib/teal/files"}
+var testHost = Host{Name: "web-1", Instance: "0c1d2e3f-0000-4000-8000-000000000001", Prefix: "t1-", EdgeNetwork: "t1-teal-edge", Files: "/var/lib/teal/files",
+	Given: Given{Secrets: map[string]string{"database-url": strings.Repeat("0d", 16), "api-key": strings.Repeat("0a", 16)}, Env: map[string]string{"HOST": "web-1", "ZONE": "a"}}}
 
 // testAddress gives each replica an address of its own.
 func testAddress(r *Release) func(string, int) netip.Addr {
@@ -55,7 +56,7 @@ func TestPlanGolden(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	for name, r := range map[string]*Release{"shop": shop, "full": parsed(t, corpus(t, "good")["full"]), "files": parsed(t, corpus(t, "good")["files"])} {
+	for name, r := range map[string]*Release{"shop": shop, "full": parsed(t, corpus(t, "good")["full"]), "files": parsed(t, corpus(t, "good")["files"]), "secrets": parsed(t, corpus(t, "good")["secrets"])} {
 		// The example may be edited freely: its digest is not what this is about.
 		target := Target{Digest: Digest(hex64), Inputs: "00112233aabbccdd"}
 		for colour, set := range plans(t, r, testHost, target, "3.17") {

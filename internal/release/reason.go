@@ -1,6 +1,9 @@
 package release
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Code is a reason code: one lower snake_case word that status, explain, the
 // metric, the notification and the log share. Its number TEAL-nnnn is stable for
@@ -51,12 +54,13 @@ var byCode = func() map[Code]Reason {
 
 // reasons is the one table, in the order of the numbers. Each room of the tree
 // keeps its part in a file of its own.
-var reasons = concat(manifestReasons, hostReasons, trustReasons, rolloutReasons, gitReasons, controlReasons)
+var reasons = concat(manifestReasons, hostReasons, trustReasons, rolloutReasons, gitReasons, controlReasons, secretReasons)
 
 func concat(parts ...[]Reason) []Reason {
 	var all []Reason
 	for _, p := range parts {
 		all = append(all, p...)
 	}
+	slices.SortStableFunc(all, func(a, b Reason) int { return a.Number - b.Number })
 	return all
 }

@@ -27,11 +27,15 @@ type Release struct {
 	Volumes    []Volume  // sorted by name
 	Networks   []Network // sorted by name; the app's own, the implicit default included
 	Configs    []Config  // in the order of the manifest
-	Smoke      []Smoke
-	Jobs       []Job // in the order that the manifest has
-	Bake       Bake
-	Drain      Drain
-	Keep       int // how many older releases keep images and stored spec; default 3
+	Secrets    []Secret  // in the order of the manifest
+	// HostEnv are variables of every service whose values are the host's: name →
+	// host.name or label.<name>.
+	HostEnv map[string]string
+	Smoke   []Smoke
+	Jobs    []Job // in the order that the manifest has
+	Bake    Bake
+	Drain   Drain
+	Keep    int // how many older releases keep images and stored spec; default 3
 }
 
 // Source says which commit of which repository the images were built from.

@@ -48,6 +48,11 @@ func ManifestSchema() []byte {
 		p.configs(&node{kind: mapping, fields: []field{{key: "configs", value: one}}})
 		return nil
 	}))
+	top["secrets"] = dictOf(keyForm, r.draw(func(*reader, string, *node) any {
+		one := &node{kind: mapping, fields: []field{{key: "x", value: block}}}
+		p.secrets(&node{kind: mapping, fields: []field{{key: "secrets", value: one}}})
+		return nil
+	}))
 	top["x-teal"] = app
 	root := schema{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SchemaID, "title": "release.yaml of teal", "type": "object",

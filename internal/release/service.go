@@ -68,6 +68,7 @@ func (p *parser) service(entry field) *draft {
 	p.environment(at, d)
 	p.uses(d)
 	p.fileUses(at, d, "configs")
+	p.fileUses(at, d, "secrets")
 	return d
 }
 

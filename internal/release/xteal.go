@@ -60,7 +60,7 @@ func (p *parser) appKeys() object {
 		"purge":     notYet(unique),
 		"formerly":  notYet(written(nameForm, "the name of an app")),
 		"placement": placing(&rel.Placement),
-		"hostEnv":   notYet(dict(envName, "the name of a variable", written(hostValue, "host.name or label.<name>"))),
+		"hostEnv":   p.hostEnv,
 		"migrate":   notYet(migrate.read),
 		"jobs":      p.jobs,
 		"rollout":   notYet(waves.read),

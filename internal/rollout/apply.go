@@ -30,6 +30,8 @@ func (s State) Apply(r Record, at time.Time) State {
 				s.Rollback = &o
 			case OrderResume, OrderRetry:
 				s.Hold = nil
+			case OrderRotate:
+				s.rotate(o)
 			}
 		}
 	case r.Lift != nil:
@@ -147,7 +149,7 @@ func (s *State) keepShared(d *Deployment) {
 
 func (s *State) settle(e Settle, at time.Time) {
 	d := s.Deploy
-	s.Last = &Ended{ID: d.ID, Kind: d.Kind, Phase: e.Phase, Why: e.Why, Detail: e.Detail, At: at, Began: d.Began,
+	s.Last = &Ended{ID: d.ID, Kind: d.Kind, Phase: e.Phase, Cause: d.Cause, Why: e.Why, Detail: e.Detail, At: at, Began: d.Began,
 		Version: d.To.Version, Digest: d.To.ID.Digest, Sequence: d.To.Sequence, SwitchedAt: d.SwitchedAt}
 	if d.Order != nil {
 		s.Last.Actor = d.Order.Actor
@@ -183,6 +185,9 @@ func (s *State) settle(e Settle, at time.Time) {
 			h.Sequence = max(h.Sequence, s.Hold.Sequence)
 		}
 		s.Hold = &h
+	}
+	if e.Phase != Superseded { // an order outlives what it was ordered on only to be begun anew
+		s.Rotate = nil
 	}
 	s.owe(e, at)
 	s.Deploy = nil

@@ -237,7 +237,7 @@ func stood(s State) bool {
 // movedOn reports whether a deployment ended because something else is wanted.
 func movedOn(why release.Code) bool {
 	switch why {
-	case release.NewerRelease, release.RevertedInGit, release.NotInRepository, release.NotPlaced, release.RollbackOrdered:
+	case release.NewerRelease, release.RevertedInGit, release.NotInRepository, release.NotPlaced, release.RollbackOrdered, release.InputsChanged:
 		return true
 	}
 	return false

@@ -41,6 +41,14 @@ type Want struct {
 	Elsewhere string
 	// Singletons are the placements of its services that run on at most one host.
 	Singletons map[string]release.Placement
+	// Inputs says why the host cannot complete the release: a secret or a label is
+	// missing, say. Set has no inputs then, and Verdict refuses.
+	Inputs       release.Code
+	InputsDetail string
+	// Rotate: other inputs alone swap the release again, without an order.
+	Rotate bool
+	// differ: Set is as it serves, and the host would give it other inputs now.
+	differ bool
 	// Unknown is set while nothing could be read yet (no accepted commit).
 	Unknown release.Code
 	Detail  string

@@ -19,6 +19,7 @@ import (
 //     or waits and says why (settled);
 //  5. what the evidence teaches is recorded before anything is accepted on it (remembers).
 func Next(in Input, now time.Time) Step {
+	in = in.steady()
 	step := next(in, now)
 	if r := remembers(in); r != nil && mayRemember(step) {
 		return Note{Record{Kind: RecRemember, Remember: r}}
@@ -225,8 +226,12 @@ func turnedAway(in Input, now time.Time) (release.Code, string, bool) {
 			if d.Phase.idle() || w.Verdict.Accepted && (w.Set.Sequence > d.To.Sequence || w.Set.ID.Digest == d.To.ID.Digest) {
 				return release.NotPlaced, w.Elsewhere, true
 			}
+		case d.From != nil && w.Set.ID.Target == d.From.ID.Target && w.Set.ID.Digest == d.To.ID.Digest:
+			return release.InputsChanged, "they are again those of the live set", true
 		case d.From != nil && w.Set.ID.Target == d.From.ID.Target:
 			return release.RevertedInGit, "", true
+		case w.Set.ID.Digest == d.To.ID.Digest && w.Set.ID.Inputs != d.To.ID.Inputs && d.Phase.idle():
+			return release.InputsChanged, w.Set.Version, true
 		case w.Set.ID.Target != d.To.ID.Target && (d.Phase.idle() || w.Verdict.Accepted && w.Set.Sequence > d.To.Sequence):
 			return release.NewerRelease, w.Set.Version, true
 		}

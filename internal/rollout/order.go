@@ -18,6 +18,8 @@ func takeOrder(in Input, o Order) Step {
 		}
 		taken.Order.To, taken.Order.Inputs = target.ID.Digest, target.ID.Inputs
 		taken.Order.Above = highest(in)
+	case OrderRotate:
+		taken.Refused, taken.Detail = refuseRotate(in)
 	case OrderResume, OrderRetry:
 	default: // of a later version
 		taken.Refused, taken.Detail = release.BadRequest, "unknown order "+string(o.Kind)

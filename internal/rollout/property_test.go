@@ -66,7 +66,12 @@ func (l *life) event() {
 	if l.Intn(l.calmness, "calm") > 0 {
 		return
 	}
-	switch l.Intn(18, "event") {
+	switch l.Intn(20, "event") {
+	case 18: // a secret of the host changes, or changes back
+		l.given([]string{"i", "j", "k"}[l.Intn(3, "inputs")])
+		l.want.Rotate = l.Intn(3, "autoRotate") == 0
+	case 19:
+		l.order(OrderRotate, "")
 	case 0, 1:
 		l.n++
 		l.push(l.n, l.Intn(4, "accepted") > 0)

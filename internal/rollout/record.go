@@ -110,6 +110,7 @@ const (
 	OrderRollback OrderKind = "rollback"
 	OrderResume   OrderKind = "resume"
 	OrderRetry    OrderKind = "retry"
+	OrderRotate   OrderKind = "rotate" // swap the live release with the host's present inputs
 )
 
 // Effect is one thing to do to the world: plain data that reconcile dispatches.

@@ -106,8 +106,9 @@ func (s *State) accept(e Enter, at time.Time) {
 	mark := Mark{Sequence: d.To.Sequence, Digest: d.To.ID.Digest, At: at, Commit: d.To.Commit, Since: s.Accepted.Commit}
 	if s.Accepted.Digest == mark.Digest { // the same once more: what made it stays
 		mark.Commit, mark.Since = s.Accepted.Commit, s.Accepted.Since
+		mark.Fresh = s.Accepted.FreshAt()
 	}
-	s.Accepted = mark
+	s.Accepted, s.Rotate = mark, nil
 	d.To.Urgent = e.Urgent
 	if e.Emergency != nil {
 		kept := slices.DeleteFunc(slices.Clone(s.Emergencies), func(m trust.EmergencyMark) bool {

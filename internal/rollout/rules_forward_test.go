@@ -152,13 +152,6 @@ func forwardRules() []rule {
 				"check green", "→ reverting, bad: step_failed", "drop green", "report bad: step_failed", "end_turn green",
 				"ends reverted, held: step_failed", "waits: step_failed",
 			}},
-		{name: "other inputs of the same release are swapped", given: func(w *world) {
-			w.liveZero()
-			w.want.Set.ID.Inputs = "j"
-		}, stop: func(s State) bool { return s.Deploy != nil && s.Phase() == Baking },
-			want: slices.Concat([]string{"begins release of v1.0.0 in green"},
-				through(release.Green),
-				[]string{"hand_stop blue", "hand_start green", "end_turn green", "→ baking"})},
 		{name: "a release removed from Git: what runs keeps running", given: func(w *world) { w.liveZero(); w.want = Want{Absent: true} },
 			want: []string{"waits: not_in_repository"}},
 		{name: "drift of what serves is put back while a release waits for approvals", given: func(w *world) {

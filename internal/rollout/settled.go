@@ -23,6 +23,12 @@ func settled(in Input, now time.Time) Step {
 func desire(in Input, now time.Time) Step {
 	s, w := in.Past, in.Want
 	known := w.names()
+	if rotates(in) && in.Past.Rotate != nil {
+		if q, code := in.quarantined(w.Set); code != "" && w.Verdict.Accepted {
+			return Wait{Why: code, Detail: quarantineText(q)}
+		}
+		return begin(in, KindRelease, w.Set)
+	}
 	unproven := s.Live != nil && !s.Proven.is(s.Live.ID)
 	// Git went back to the proven release while another one serves unproven.
 	if known && unproven && s.Proven != nil && w.Set.ID.Target == s.Proven.ID.Target && (s.Hold == nil || s.Hold.Why != release.RevertFailed) {
@@ -42,6 +48,8 @@ func desire(in Input, now time.Time) Step {
 		return Wait{Why: why, Detail: detail}
 	case s.Live != nil && w.Set.ID.Target == s.Live.ID.Target:
 		switch {
+		case s.Hold == nil && w.differ:
+			return Wait{Why: differWhy(w), Detail: differDetail(w, s.App)}
 		case s.Hold == nil:
 			return Wait{Why: release.Converged}
 		case s.Hold.Digest != s.Live.ID.Digest:
@@ -93,6 +101,13 @@ func begin(in Input, kind Kind, set Set) Step {
 		d.place(s)
 	case KindRelease:
 		d.place(s)
+		if d.renews() {
+			d.Cause = release.InputsChanged
+			if s.Rotate != nil {
+				o := *s.Rotate
+				d.Order = &o
+			}
+		}
 		for name, spec := range in.Want.Shared {
 			if was, have := s.Shared[name]; have && was != spec {
 				if d.Replace == nil {
@@ -165,7 +180,7 @@ func trouble(in Input, now time.Time, step Step) Step {
 		note(release.Drift, fmt.Sprintf("%v: %s", drifted, s.Care[Restore].Code), s.Care[Restore].Until)
 	}
 	w.Until = soonest(w.Until, future(bad.Until, now))
-	if w.Why == release.Converged && bad.Why != "" {
+	if (w.Why == release.Converged || w.Why == release.InputsDiffer) && bad.Why != "" {
 		w.Why, w.Detail = bad.Why, bad.Detail
 	}
 	return w

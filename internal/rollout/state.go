@@ -55,6 +55,9 @@ type State struct {
 	// order index that was looked at.
 	Rollback   *Order `json:"rollback,omitempty"`
 	OrdersSeen uint64 `json:"ordersSeen,omitempty"`
+	// Rotate is an operator's order to swap the live release with the host's present
+	// inputs, until that has passed verifying.
+	Rotate *Order `json:"rotate,omitempty"`
 	// ProvenCold: the proven set was stopped to make room for a newer release while
 	// an unproven one serves. Going back is then start, check and flip.
 	ProvenCold bool `json:"provenCold,omitempty"`
@@ -94,6 +97,9 @@ type Mark struct {
 	Sequence int64          `json:"sequence"`
 	Digest   release.Digest `json:"digest"`
 	At       time.Time      `json:"at,omitzero"`
+	// Fresh is when the digest was accepted first: evidence that was fresh then is fresh
+	// enough for the same release with other inputs. Zero: At.
+	Fresh time.Time `json:"fresh,omitzero"`
 	// Commit is the desired commit that it was accepted from, Since that of the release
 	// accepted before it: the commits in between made this one.
 	Commit string `json:"commit,omitempty"`
@@ -190,7 +196,9 @@ type Deployment struct {
 	Replacing bool              `json:"replacing,omitempty"`
 	Bake      Tally             `json:"bake,omitzero"`
 	Back      *Back             `json:"back,omitempty"`
-	// Order is the operator's order behind a rollback.
+	// Cause is why it began where that is not Git: inputs_changed.
+	Cause release.Code `json:"cause,omitempty"`
+	// Order is the operator's order behind a rollback or a rotation.
 	Order *Order `json:"order,omitempty"`
 }
 
@@ -281,6 +289,7 @@ type Ended struct {
 	ID         string         `json:"id"`
 	Kind       Kind           `json:"kind"`
 	Phase      Phase          `json:"phase"`
+	Cause      release.Code   `json:"cause,omitempty"` // why it began where that is not Git
 	Why        release.Code   `json:"why,omitempty"`
 	Detail     string         `json:"detail,omitempty"`
 	At         time.Time      `json:"at"`

@@ -27,6 +27,7 @@ type world struct {
 	now     time.Time
 	want    Want
 	trusted map[release.Digest]bool
+	proved  map[release.Digest]bool
 	fleet   FleetView
 	orders  []Order
 	running map[release.SetID]map[string]ContainerStatus // of the sets that have containers
@@ -68,7 +69,7 @@ type fataler interface {
 var t0 = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
 func newWorld(t fataler) *world {
-	return &world{t: t, now: t0, state: State{App: "shop"}, want: Want{Unknown: release.NoCommitYet}, trusted: map[release.Digest]bool{},
+	return &world{t: t, now: t0, state: State{App: "shop"}, want: Want{Unknown: release.NoCommitYet}, trusted: map[release.Digest]bool{}, proved: map[release.Digest]bool{},
 		running: map[release.SetID]map[string]ContainerStatus{}, address: map[release.SetID]map[string]netip.Addr{},
 		checked: map[release.SetID]bool{}, effects: map[EffectKind]int{}}
 }
@@ -162,7 +163,7 @@ func compareIDs(a, b release.SetID) int {
 var forEver = map[release.Code]bool{
 	release.Converged: true, release.NotInRepository: true, release.NoCommitYet: true, release.Working: true, release.Frozen: true,
 	release.Quarantined: true, release.SameAsQuarantined: true, release.SharedChanged: true, release.ApprovalThreshold: true,
-	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.SingletonAmbiguous: true,
+	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.SingletonAmbiguous: true, release.InputsDiffer: true, release.SecretMissing: true,
 }
 
 // turn takes one step; fail draws how an effect ends, "" leaves it in flight. It
@@ -446,7 +447,13 @@ func (w *world) happen(e Effect, o *Outcome) {
 		w.store, w.spec = Running, e.Shared["store"]
 	case Report:
 		if e.Bad {
-			w.fleet.Quarantine = append(w.fleet.Quarantine, Quarantine{App: "shop", Digest: id.Digest, Inputs: "*", Host: "*", Content: e.Set.Content, Why: e.Why})
+			q := Quarantine{App: "shop", Digest: id.Digest, Inputs: "*", Host: "*", Content: e.Set.Content, Why: e.Why}
+			if w.proved[id.Digest] { // as the fleet does: of a digest that was proven only these inputs, here
+				q.Inputs, q.Host, q.Content = id.Inputs, "h1", ""
+			}
+			w.fleet.Quarantine = append(w.fleet.Quarantine, q)
+		} else {
+			w.proved[id.Digest] = true
 		}
 	case TakeSample:
 		if w.sample != nil {
@@ -563,9 +570,22 @@ func (w *world) settledRight(wait *Wait) {
 	}
 	_, bad := w.fleet.quarantined("shop", w.want.Set)
 	_, frozen := w.fleet.frozen("shop", w.now)
-	if bad == "" && !frozen && (s.Live.ID.Target != w.want.Set.ID.Target || !s.Proven.is(s.Live.ID) || wait.Why != release.Converged) {
+	if bad == "" && !frozen && !w.wellServed(wait) {
 		w.fatalf("Git wants %s, nothing forbids it, and %s serves: %+v", w.want.Set.Version, s.Live.Version, wait)
 	}
+}
+
+// wellServed reports whether what Git wants serves, proven; with other inputs than the host
+// gives now only as long as nobody asked for those.
+func (w *world) wellServed(wait *Wait) bool {
+	s, want := w.state, w.want.Set.ID
+	switch {
+	case s.Live.ID.Digest != want.Digest || !s.Proven.is(s.Live.ID) || s.Rotate != nil:
+		return false
+	case s.Live.ID.Inputs != want.Inputs:
+		return wait.Why == release.InputsDiffer && !w.want.Rotate
+	}
+	return wait.Why == release.Converged
 }
 
 func scripted(t *testing.T) *world {

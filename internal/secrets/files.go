@@ -163,13 +163,3 @@ func written(spec release.FileSpec, err error) error {
 	}
 	return e
 }
-
-// Write sees that the files are there. It can be repeated: what is there is left alone.
-func (f *Files) Write(files []release.FileSpec) error {
-	for _, spec := range files {
-		if err := written(spec, f.write(spec, []byte(spec.Content))); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -32,7 +32,7 @@ func TestWriteAndRemove(t *testing.T) {
 		b.UID, b.GID = 1234, 5678
 	}
 	b.Content = "" // an empty config is a config
-	if err := f.Write([]release.FileSpec{a, b}); err != nil {
+	if err := NewVault(Config{}, f).Write(release.Target{}, []release.FileSpec{a, b}); err != nil {
 		t.Fatal(err)
 	}
 	inode := func(s release.FileSpec) uint64 {
@@ -57,7 +57,7 @@ func TestWriteAndRemove(t *testing.T) {
 		t.Errorf("the directory: %v, %v", info, err)
 	}
 	// Again: nothing is written, a container keeps the file that it mounted.
-	if err := f.Write([]release.FileSpec{a}); err != nil || inode(a) != first {
+	if err := NewVault(Config{}, f).Write(release.Target{}, []release.FileSpec{a}); err != nil || inode(a) != first {
 		t.Errorf("written again: %v", err)
 	}
 	// Damaged in each way: made whole, as another file.
@@ -70,7 +70,7 @@ func TestWriteAndRemove(t *testing.T) {
 		},
 		"gone": func() error { return os.Remove(a.Path) },
 	} {
-		if err := errors.Join(damage(), f.Write([]release.FileSpec{a})); err != nil {
+		if err := errors.Join(damage(), NewVault(Config{}, f).Write(release.Target{}, []release.FileSpec{a})); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		inode(a)
@@ -92,7 +92,7 @@ func TestOutsideIsRefused(t *testing.T) {
 	}
 	for _, path := range []string{victim, f.dir, filepath.Join(f.dir, "..", "x"), "relative", ""} {
 		spec := release.FileSpec{Path: path, Kind: release.ConfigFile, Name: "app", Mode: 0o400, UID: os.Geteuid(), GID: os.Getegid(), Content: "y"}
-		if err := f.Write([]release.FileSpec{spec}); err == nil {
+		if err := NewVault(Config{}, f).Write(release.Target{}, []release.FileSpec{spec}); err == nil {
 			t.Errorf("wrote %q", path)
 		}
 		if err := f.Remove([]release.FileSpec{spec}); err == nil {
@@ -107,7 +107,7 @@ func TestOutsideIsRefused(t *testing.T) {
 func TestSweepRemovesWhatACrashLeft(t *testing.T) {
 	f, spec := newFiles(t)
 	a := spec("a")
-	if err := f.Write([]release.FileSpec{a}); err != nil {
+	if err := NewVault(Config{}, f).Write(release.Target{}, []release.FileSpec{a}); err != nil {
 		t.Fatal(err)
 	}
 	left := filepath.Join(filepath.Dir(a.Path), beside+"123")

@@ -107,6 +107,9 @@ func (s Style) History(h api.History, now time.Time) string {
 		if e.Detail != "" {
 			why = strings.TrimPrefix(why+": "+s.firstLine(e.Detail), ": ")
 		}
+		if e.Cause != "" {
+			why = strings.TrimSuffix(string(e.Cause)+"; "+why, "; ")
+		}
 		if why == "" {
 			why = "-"
 		}

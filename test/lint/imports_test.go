@@ -37,7 +37,7 @@ var (
 		"internal/sim":       append([]string{"internal/reconcile", "internal/fleet"}, pure...),
 		"cmd/agent": append([]string{"internal/gitops", "internal/docker", "internal/proxy", "internal/health", "internal/journal",
 			"internal/hostcare", "internal/registry", "internal/webhook", "internal/secrets", "internal/fleet", "internal/reconcile", "internal/api"}, pure...),
-		"cmd/ctl":   append([]string{"internal/api", "internal/ui", "internal/gitops", "internal/registry", "internal/hostcare", "internal/journal"}, pure...),
+		"cmd/ctl":   append([]string{"internal/api", "internal/ui", "internal/gitops", "internal/registry", "internal/secrets", "internal/hostcare", "internal/journal"}, pure...),
 		"cmd/proxy": {"internal/proxy", "internal/release"},
 	}
 	// What pure rooms never touch: the machine, the network, the log.
