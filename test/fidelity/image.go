@@ -103,7 +103,7 @@ func (m *Images) Image(ctx context.Context, name string) (ref string, err error)
 		err = follow(stream)
 	}
 	if err == nil && signal != "" {
-		err = m.derive(ctx, ref, append(labels, signal)) // the lab removes what bears its label, and parents with it
+		err = m.derive(ctx, ref, append([]string{signal}, labels...)) // only the last bears the lab's label, which takes its parents along
 	}
 	if err != nil {
 		return "", fmt.Errorf("make image %s: %w", name, err)
