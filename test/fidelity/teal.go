@@ -2,6 +2,8 @@ package fidelity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -120,7 +122,15 @@ func (b *Bench) Plan(ctx context.Context, c Case, r *release.Release) (Planned, 
 			v.Config.Name = b.Named(v.Config.Name)
 		}
 	}
-	host := release.Host{Name: "host-1", Instance: b.Lab.Name("agent"), Prefix: b.Lab.Prefix(), EdgeNetwork: b.edge, Platform: "linux/amd64", Files: b.files}
+	host := release.Host{Name: "host-1", Instance: b.Lab.Name("agent"), Prefix: b.Lab.Prefix(), EdgeNetwork: b.edge, Platform: "linux/amd64", Files: b.files, Given: release.Given{Secrets: map[string]string{}}}
+	for _, s := range r.Services {
+		for _, use := range s.Files {
+			if use.Kind == release.SecretFile { // the host knows them apart by a sum
+				sum := sha256.Sum256([]byte(use.Source))
+				host.Given.Secrets[use.Source] = hex.EncodeToString(sum[:16])
+			}
+		}
+	}
 	target := release.Target{Digest: r.Digest, Inputs: "0"}
 	next := b.subnet.Addr().Next() // the bridge's own
 	address := func(string, int) netip.Addr {
