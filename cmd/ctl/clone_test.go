@@ -35,7 +35,7 @@ func newClone(t *testing.T) *clone {
 	t.Helper()
 	c := &clone{t: t, dir: t.TempDir(), paths: map[string]string{}}
 	for word, file := range map[string]string{"CLONE": "repo", "KEY": "ann", "PEM": "ci.pem", "POLICY": "trust.yaml", "ROOTPOLICY": "root.yaml",
-		"NEXT": "next.json", "REPORT": "trivy.json", "STATE": "state", "OTHERPOLICY": "other.yaml", "BADPOLICY": "bad.yaml", "BARE": "bare"} {
+		"NEXT": "next.json", "REPORT": "trivy.json", "STATE": "state", "OTHERPOLICY": "other.yaml", "BADPOLICY": "bad.yaml", "BARE": "bare", "COMPOSE": "compose.yaml"} {
 		c.paths[word] = filepath.Join(c.dir, file)
 	}
 	t.Setenv("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -79,6 +79,7 @@ hostAccess: {shop: {routes: [shop.example.test]}}
 	c.write("trivy.json", `{"SchemaVersion":2,"CreatedAt":"2026-11-23T14:00:00Z","Trivy":{"Version":"0.70.0"},"ArtifactName":"registry.example.test/shop@sha256:`+testImage+`","ArtifactType":"container_image",
  "Metadata":{"OS":{"Family":"alpine","Name":"3.22.1"},"RepoDigests":["registry.example.test/shop@sha256:`+testImage+`"]},
  "Results":[{"Target":"alpine","Class":"os-pkgs","Type":"alpine","Vulnerabilities":[]}]}`)
+	c.write("compose.yaml", "services:\n  web:\n    image: registry.example.test/web:1\n    ports: [\"80:8080\"]\n")
 	c.write("repo/teal.yaml", "apiVersion: teal/v1\nkind: Repository\nrepoId: "+testRepoID+"\n")
 	c.write("repo/environments/production/shop/release.yaml", `name: shop
 services:

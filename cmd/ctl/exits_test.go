@@ -109,6 +109,7 @@ var special = []proof{
 	inClone("lint", exitFailed, func(c *clone) {
 		c.write("repo/environments/production/shop/release.yaml", "name: shop\nservices: {}\n")
 	}, "CLONE"),
+	inClone("init", exitFailed, nil, "--from", "COMPOSE", "--env", "staging", "--app", "web", "--offline"),
 	inClone("release new", exitFailed, nil, "shop", "nightly", "--env", "production", "--repo", "CLONE"),
 	inClone("verify", exitOK, func(c *clone) {
 		c.ctl("approve", "shop", "--repo", "CLONE", "--key", "KEY", "--yes")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/tealops/teal/internal/trust"
 )
@@ -30,6 +31,7 @@ func (g gitCall) run(ctx context.Context, args ...string) (string, error) {
 func (g gitCall) raw(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", g.dir}, args...)...)
 	cmd.Env, cmd.Stdin = append(os.Environ(), g.env...), g.stdin
+	cmd.WaitDelay = 5 * time.Second // a hook of the person's may outlive git and hold its output
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {

@@ -55,6 +55,7 @@ var asked = map[string]struct {
 	"lint":                         {false, []string{"CLONE"}},
 	"release new":                  {false, []string{"shop", "v1.2.4", "--env", "production", "--repo", "CLONE"}},
 	"schema manifest":              {false, nil},
+	"init":                         {false, []string{"--from", "COMPOSE", "--env", "staging", "--app", "web", "--image", "web=registry.example.test/web@sha256:" + testImage, "--write", "CLONE"}},
 	"verify":                       {false, []string{"shop", "--repo", "CLONE", "--policy", "POLICY"}},
 	"prepare":                      {false, []string{"shop", "--repo", "CLONE", "--yes"}},
 	"approve":                      {false, []string{"shop", "--repo", "CLONE", "--key", "KEY", "--yes"}},

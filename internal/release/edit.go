@@ -394,7 +394,7 @@ func last(field string) string { return field[strings.LastIndexByte(field, '.')+
 
 // write makes the new bytes.
 func (w *editor) write() ([]byte, []Changed) {
-	slices.SortStableFunc(w.cuts, func(a, b cut) int { return cmp.Compare(a.from, b.from) })
+	slices.SortStableFunc(w.cuts, func(a, b cut) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
 	var out []byte
 	var changed []Changed
 	done := 0

@@ -57,6 +57,9 @@ var targets = []target{
 	{"internal/trust", "FuzzPolicyBody", `chain\.go`, `^(ParsePolicyBody|body|root|withBody)$`},
 	{"internal/release", "FuzzParse", `parse\.go|manifest\.go|compose\.go|service\.go|route\.go|shape\.go|xteal\.go|yaml\.go`, `.`},
 	{"internal/release", "FuzzEnvFile", `envfile\.go`, `.`},
+	{"internal/release", "FuzzSchema", `shape\.go|xteal\.go|schema\.go`, `.`},
+	{"internal/release", "FuzzEdit", `/edit\.go`, `.`},
+	{"internal/release", "FuzzAdopt", `adopt\.go`, `.`},
 }
 
 func main() {
