@@ -25,7 +25,7 @@ import (
 type sshd struct {
 	t     *testing.T
 	addr  string
-	hosts []ssh.Signer
+	hosts []ssh.Signer  // guarded by mu, as is user
 	user  ssh.PublicKey // may log in as git
 	old   bool          // refuses GIT_PROTOCOL, so that Git speaks protocol 0
 	serve func(ssh.Channel, string)
@@ -144,9 +144,19 @@ func listenRaw(t *testing.T, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
+// become changes the server while it runs: its keys, or who may log in.
+func (s *sshd) become(change func(*sshd)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
 func (s *sshd) config() *ssh.ServerConfig {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user := s.user
 	cfg := &ssh.ServerConfig{PublicKeyCallback: func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
-		if c.User() != "git" || s.user == nil || string(key.Marshal()) != string(s.user.Marshal()) {
+		if c.User() != "git" || user == nil || string(key.Marshal()) != string(user.Marshal()) {
 			return nil, fmt.Errorf("not you")
 		}
 		return nil, nil
@@ -189,10 +199,11 @@ func (s *sshd) session(ch ssh.Channel, reqs <-chan *ssh.Request) {
 			_ = ssh.Unmarshal(req.Payload, &v)
 			s.mu.Lock()
 			s.ran, s.spoke = append(s.ran, v.Command), append(s.spoke, protocol)
+			serve := s.serve
 			s.mu.Unlock()
 			_ = req.Reply(true, nil)
-			if s.serve != nil {
-				s.serve(ch, protocol)
+			if serve != nil {
+				serve(ch, protocol)
 				continue
 			}
 			go s.exec(ch, v.Command, protocol)

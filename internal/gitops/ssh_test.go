@@ -136,13 +136,14 @@ func TestHostKeys(t *testing.T) {
 		})
 	}
 	// A server with several keys is asked for the pinned one.
-	s.hosts = []ssh.Signer{ecdsaSigner(t), host}
+	both := []ssh.Signer{ecdsaSigner(t), host}
+	s.become(func(s *sshd) { s.hosts = both })
 	cfg := good
 	cfg.Dir = filepath.Join(t.TempDir(), "git")
 	syncOK(t, open(t, cfg))
 	// The key of a server that is followed changes.
 	r := open(t, cfg)
-	s.hosts = []ssh.Signer{other}
+	s.become(func(s *sshd) { s.hosts = []ssh.Signer{other} })
 	st := syncCode(t, r, release.RepoHostKey)
 	if !strings.Contains(st.Detail, ssh.FingerprintSHA256(other.PublicKey())) || st.Head == "" {
 		t.Errorf("status %+v", st)
@@ -192,7 +193,7 @@ func TestSSHLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.user = mine.PublicKey()
+	s.become(func(s *sshd) { s.user = mine.PublicKey() })
 	cfg := good
 	cfg.KeyFile, cfg.SSHAgent = "", serveAgent(t, ring)
 	syncOK(t, open(t, cfg))
@@ -200,7 +201,7 @@ func TestSSHLogin(t *testing.T) {
 	cfg = good
 	cfg.Dir = filepath.Join(t.TempDir(), "git")
 	r := open(t, cfg)
-	s.user = stranger.PublicKey()
+	s.become(func(s *sshd) { s.user = stranger.PublicKey() })
 	syncCode(t, r, release.RepoAuthRefused)
 	data, err := os.ReadFile(keyFile(t, strangerKey, ""))
 	if err == nil {
@@ -219,7 +220,8 @@ func TestSSHLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.user, cfg.KeyFile = signer.PublicKey(), keyFile(t, long, "")
+	s.become(func(s *sshd) { s.user = signer.PublicKey() })
+	cfg.KeyFile = keyFile(t, long, "")
 	cfg.Dir = filepath.Join(t.TempDir(), "git")
 	syncOK(t, open(t, cfg))
 	cfg.KeyFile = keyFile(t, short, "")
@@ -285,11 +287,12 @@ func TestSSHServerSays(t *testing.T) {
 	if st := syncCode(t, open(t, missing), release.RepoUnreachable); !strings.Contains(st.Detail, "does not appear to be a git repository") || !strings.Contains(st.Detail, "128") {
 		t.Errorf("detail %q", st.Detail)
 	}
-	s.serve = func(ch ssh.Channel, _ string) {
+	denies := func(ch ssh.Channel, _ string) {
 		fmt.Fprintf(ch.Stderr(), "\x1b[2JERROR: access denied %s", strings.Repeat("x", 10_000))
 		_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{77}))
 		ch.Close()
 	}
+	s.become(func(s *sshd) { s.serve = denies })
 	st := syncCode(t, open(t, cfg), release.RepoUnreachable)
 	for _, want := range []string{"status 77", `\x1b[2JERROR: access denied`} {
 		if !strings.Contains(st.Detail, want) {
