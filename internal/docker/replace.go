@@ -53,10 +53,14 @@ func (e *Engine) replace(ctx context.Context, spec release.ContainerSpec) error 
 	}
 	err := e.comesUp(ctx, spec)
 	var fault *rollout.EffectError
-	if err != nil && !(errors.As(err, &fault) && fault.Fault == rollout.FaultRevert) && ctx.Err() == nil {
+	bad := errors.As(err, &fault) && fault.Fault == rollout.FaultRevert
+	if err != nil && !bad && ctx.Err() == nil {
 		return err // the engine's trouble: the next try goes on from here
 	}
 	if err != nil {
+		if !bad && errors.Is(ctx.Err(), context.DeadlineExceeded) { // in the middle of a call
+			err = fmt.Errorf("it took too long: %w", context.Cause(ctx))
+		}
 		// Whoever gave up on the new one still gets the old one back.
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute+spec.StopGrace)
 		defer cancel()
