@@ -221,8 +221,13 @@ func (s *switcher) View(ctx context.Context, app string) (reconcile.SwitchState,
 
 func (s *switcher) Drain(ctx context.Context, app string, colour release.Colour, d release.Drain) (int, error) {
 	done, err := s.Client.Drain(ctx, app, colour, d.HTTP, d.WebSocket)
+	if errors.Is(err, proxy.ErrUnknownApp) { // nothing of it is left to drain
+		return 0, nil
+	}
 	return done.Cut, err
 }
+
+func (s *switcher) Withdraw(ctx context.Context, app string) error { return s.Remove(ctx, app) }
 
 // prober measures through the health room.
 type prober struct{ frontDoor string }

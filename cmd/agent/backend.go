@@ -119,7 +119,7 @@ func appStatus(s reconcile.Status) api.AppStatus {
 		a.Debt = &api.Debt{Incident: m.Incident, Since: m.At, FollowUpBy: m.FollowUpBy, Overdue: !m.FollowUpBy.IsZero() && time.Now().After(m.FollowUpBy)}
 	}
 	a.Healthy = s.State.Settled() && s.State.Hold == nil &&
-		(s.State.Live != nil && s.Wait.Why == release.Converged || s.State.Live == nil && s.Wait.Why == release.NotPlaced)
+		(s.State.Live != nil && s.Wait.Why == release.Converged || s.State.Live == nil && (s.Wait.Why == release.NotPlaced || s.Wait.Why == release.Removed))
 	return a
 }
 
@@ -170,6 +170,8 @@ func (a *agent) Explain(app string) (api.Explanation, error) {
 		e.Summary = fmt.Sprintf("%s %s is live and is what Git wants", app, name(s.State.Live))
 	case s.Wait.Why == release.NotPlaced && s.State.Live == nil:
 		e.Summary = fmt.Sprintf("%s does not run on this host: its placement names others", app)
+	case s.Wait.Why == release.Removed:
+		e.Summary = fmt.Sprintf("%s was removed from this host, as Git wants it", app)
 	case s.Wait.Why == release.NotPlaced:
 		e.Summary = fmt.Sprintf("%s %s keeps running although its placement names other hosts", app, name(s.State.Live))
 	default:
@@ -271,6 +273,10 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	w := s.Want.Set
 	p.To, p.Digest = name(&w), w.ID.Digest.Short()
 	if s.State.Live != nil && s.State.Live.ID.Target == w.ID.Target {
+		return p, nil
+	}
+	if w.Absent {
+		a.planRemoval(&p, s)
 		return p, nil
 	}
 	p.Different = true
@@ -479,6 +485,9 @@ func resolve(s rollout.State, to string) (rollout.Set, error) {
 	}
 	if len(have) == 0 {
 		have = []string{"none"}
+		if g := s.Gone; g != nil && len(g.Purged) > 0 {
+			have = []string{fmt.Sprintf("none; the removal %s purged the volumes %s, so commit a newer release", g.Version, strings.Join(g.Purged, ", "))}
+		}
 	}
 	if to == "" {
 		to = "an earlier release"

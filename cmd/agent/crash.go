@@ -105,6 +105,10 @@ func (c crashContainers) Remove(ctx context.Context, app string, set release.Set
 	return c.p.around("remove", func() error { return c.Containers.Remove(ctx, app, set, services) })
 }
 
+func (c crashContainers) Purge(ctx context.Context, app string, volumes []string) error {
+	return c.p.around("purge", func() error { return c.Containers.Purge(ctx, app, volumes) })
+}
+
 type crashSwitch struct {
 	reconcile.Switch
 	p *crashPoint
@@ -118,6 +122,10 @@ func (c crashSwitch) Put(ctx context.Context, app string, config reconcile.Switc
 func (c crashSwitch) Drain(ctx context.Context, app string, colour release.Colour, d release.Drain) (cut int, err error) {
 	err = c.p.around("drain", func() error { cut, err = c.Switch.Drain(ctx, app, colour, d); return err })
 	return cut, err
+}
+
+func (c crashSwitch) Withdraw(ctx context.Context, app string) error {
+	return c.p.around("withdraw", func() error { return c.Switch.Withdraw(ctx, app) })
 }
 
 type crashTurn struct {

@@ -251,6 +251,10 @@ func (a *fakeAgent) Retry(_ context.Context, _ string, c api.Command) (api.Done,
 	return a.order("retry", c)
 }
 
+func (a *fakeAgent) Remove(_ context.Context, _ string, c api.Command) (api.Done, error) {
+	return a.order("remove", c)
+}
+
 func (a *fakeAgent) Freeze(_ context.Context, _ string, c api.Command) (api.Done, error) {
 	return a.order("freeze", c)
 }

@@ -53,7 +53,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 // TestNoAgent says what to look at when the agent does not answer, with its own code.
 func TestNoAgent(t *testing.T) {
 	for _, args := range [][]string{{"status"}, {"explain", "shop"}, {"history"}, {"plan", "shop"}, {"logs", "shop"}, {"events"}, {"sync"},
-		{"rollback", "shop", "--reason", "x", "--yes"}, {"resume", "shop"}, {"retry", "shop"}, {"freeze", "--reason", "x", "--yes"}, {"unfreeze", "--reason", "x"}} {
+		{"rollback", "shop", "--reason", "x", "--yes"}, {"resume", "shop"}, {"retry", "shop"}, {"app", "remove", "shop", "--host", "--reason", "x", "--yes"}, {"freeze", "--reason", "x", "--yes"}, {"unfreeze", "--reason", "x"}} {
 		_, errs, code := ctl(append(args, "--socket", t.TempDir()+"/none.sock")...)
 		if code != exitUnreachable || !strings.Contains(errs, "systemctl status teal-agent") {
 			t.Errorf("%v: exit %d: %s", args, code, errs)

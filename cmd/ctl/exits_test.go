@@ -91,6 +91,10 @@ var special = []proof{
 	onAgent("rollback", exitOK, func(a *fakeAgent) {
 		a.onOrder = func(string, api.Command) { a.show(heldApp("shop", release.RolledBack)) }
 	}, "shop", "--reason", "x", "--yes", "--wait"),
+	onAgent("app remove", exitOK, ends(api.AppStatus{App: "shop", State: "absent", Wait: api.Wait{Why: release.NotPlaced}, Last: &rollout.Ended{ID: "d-9", Phase: rollout.Absent}}), "shop", "--host", "--reason", "x", "--yes", "--wait"),
+	onAgent("app remove", exitUnhealthy, ends(heldApp("shop", release.BakeFailed)), "shop", "--host", "--reason", "x", "--yes", "--wait"),
+	onAgent("app remove", exitUsage, nil, "shop", "--reason", "x", "--yes"),
+	onAgent("app remove", exitTimeout, moving, "shop", "--host", "--reason", "x", "--yes", "--wait", "--timeout", "300ms"),
 	onAgent("rollback", exitTimeout, moving, "shop", "--reason", "x", "--yes", "--wait", "--timeout", "300ms"),
 	onAgent("resume", exitTimeout, moving, "shop", "--wait", "--timeout", "300ms"),
 	onAgent("retry", exitTimeout, moving, "shop", "--wait", "--timeout", "300ms"),

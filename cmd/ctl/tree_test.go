@@ -49,6 +49,7 @@ var asked = map[string]struct {
 	"rollback":                     {true, []string{"shop", "--reason", "x", "--yes"}},
 	"resume":                       {true, []string{"shop", "--reason", "x"}},
 	"retry":                        {true, []string{"shop", "--reason", "x"}},
+	"app remove":                   {true, []string{"shop", "--host", "--reason", "x", "--yes"}},
 	"freeze":                       {true, []string{"--reason", "x", "--yes"}},
 	"unfreeze":                     {true, []string{"--reason", "x"}},
 	"sync":                         {true, nil},

@@ -75,6 +75,9 @@ func (t *tool) waitFor(ctx context.Context, o order, before api.Status) error {
 	if o.verb == "rollback" {
 		w.verdict = rolledBack
 	}
+	if o.verb == "remove" {
+		w.verdict = removed
+	}
 	began := time.Now()
 	var taken bool
 	var since time.Time // settled since

@@ -124,6 +124,10 @@ func (b *backend) Retry(_ context.Context, actor string, c Command) (Done, error
 	return b.verb("retry", actor, c)
 }
 
+func (b *backend) Remove(_ context.Context, actor string, c Command) (Done, error) {
+	return b.verb("remove", actor, c)
+}
+
 func (b *backend) Freeze(_ context.Context, actor string, c Command) (Done, error) {
 	return b.verb("freeze", actor, c)
 }
@@ -229,7 +233,7 @@ func request(socket, method, path, body string) (int, string, error) {
 // requests are every verb that the server knows: those that read and those that change.
 var (
 	reading  = []string{"status", "explain", "plan", "history", "version", "events", "logs"}
-	changing = []string{"rollback", "resume", "retry", "freeze", "unfreeze", "sync"}
+	changing = []string{"rollback", "resume", "retry", "remove", "freeze", "unfreeze", "sync"}
 )
 
 // tried is what one peer was answered, verb by verb.

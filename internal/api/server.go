@@ -34,6 +34,8 @@ type Backend interface {
 	Rollback(ctx context.Context, actor string, c Command) (Done, error)
 	Resume(ctx context.Context, actor string, c Command) (Done, error)
 	Retry(ctx context.Context, actor string, c Command) (Done, error)
+	// Remove takes an app off this host that Git does not want on it; volumes stay.
+	Remove(ctx context.Context, actor string, c Command) (Done, error)
 	Freeze(ctx context.Context, actor string, c Command) (Done, error)
 	Unfreeze(ctx context.Context, actor string, c Command) (Done, error)
 	Sync(ctx context.Context, actor string, c Command) (Done, error)
@@ -150,7 +152,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("GET /v1/logs", s.as(Viewer, "/v1/logs", s.logs))
 
 	for verb, do := range map[string]func(context.Context, string, Command) (Done, error){
-		"rollback": s.Backend.Rollback, "resume": s.Backend.Resume, "retry": s.Backend.Retry,
+		"rollback": s.Backend.Rollback, "resume": s.Backend.Resume, "retry": s.Backend.Retry, "remove": s.Backend.Remove,
 		"freeze": s.Backend.Freeze, "unfreeze": s.Backend.Unfreeze, "sync": s.Backend.Sync, "rotate": s.Backend.Rotate,
 	} {
 		mux.Handle("POST /v1/"+verb, s.as(Operator, verb, func(w http.ResponseWriter, r *http.Request) error {

@@ -53,3 +53,33 @@ func (e *Engine) ensureVolume(ctx context.Context, spec release.VolumeSpec) erro
 	}
 	return nil
 }
+
+// Purge removes volumes of an app with their data, by the names under which its manifest
+// declared them. Only what this agent made for the app is found: an external volume, or
+// one of another instance, has not the labels. Gone is fine; one that a container still
+// mounts is tried again later.
+func (e *Engine) Purge(ctx context.Context, app string, volumes []string) error {
+	for _, name := range volumes {
+		what := "purge volume " + name
+		found, err := ask(ctx, quickCall, func(ctx context.Context) (client.VolumeListResult, error) {
+			return e.api.VolumeList(ctx, client.VolumeListOptions{
+				Filters: make(client.Filters).Add("label", label(release.LabelApp, app), e.mine(), label("com.docker.compose.volume", name))})
+		})
+		if err != nil {
+			return classify(ctx, what, err)
+		}
+		for _, v := range found.Items {
+			_, err := ask(ctx, slowCall, func(ctx context.Context) (client.VolumeRemoveResult, error) {
+				return e.api.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{})
+			})
+			switch {
+			case errdefs.IsNotFound(err):
+			case errdefs.IsConflict(err):
+				return retry(release.ObjectInUse, what, err)
+			case err != nil:
+				return classify(ctx, what, err)
+			}
+		}
+	}
+	return nil
+}

@@ -446,6 +446,7 @@ func (p *parsed) set(commit string) rollout.Set {
 		return s
 	}
 	s.Version, s.Sequence, s.Content, s.Here = p.rel.Version, p.rel.Sequence, p.rel.Content, p.here
+	s.Absent, s.Purge = p.rel.Absent, p.rel.Purge
 	if p.placed == nil {
 		return s
 	}

@@ -55,7 +55,7 @@ func deadline(e rollout.Effect) time.Duration {
 		return 2*rollout.StartDeadline + e.Set.Grace
 	case rollout.Check:
 		return 5 * time.Minute // each probe has its own deadline; this bounds their sum
-	case rollout.Retire, rollout.Drop:
+	case rollout.Retire, rollout.Drop, rollout.Remove:
 		return time.Minute + e.Set.Drain.HTTP + e.Set.Drain.WebSocket + e.Set.Grace
 	case rollout.TakeSample:
 		return 30 * time.Second
@@ -119,6 +119,10 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 		return l.frontDoor(ctx, e)
 	case rollout.Retire:
 		return l.retire(ctx, e, o)
+	case rollout.Withdraw:
+		return l.withdraw(ctx)
+	case rollout.Remove:
+		return l.remove(ctx, e)
 	case rollout.Drop:
 		return l.drop(ctx, e)
 	case rollout.Restore:
@@ -414,7 +418,7 @@ func (l *loop) retire(ctx context.Context, e rollout.Effect, o *rollout.Outcome)
 	if err == nil && view.Known && view.Config.Live == e.Set.ID.Colour && l.serves(view.Config, e.Set) {
 		return &rollout.EffectError{Fault: rollout.FaultHold, Code: release.Broken, Detail: "asked to stop the colour that gets the traffic"}
 	}
-	if err == nil && view.Known && view.Config.Live != e.Set.ID.Colour { // draining is by colour
+	if err == nil && (!view.Known || view.Config.Live != e.Set.ID.Colour) { // draining is by colour
 		if o.Cut, err = l.Switch.Drain(ctx, l.app, e.Set.ID.Colour, e.Set.Drain); err != nil {
 			l.log.Warn("drain not finished", "colour", e.Set.ID.Colour, "err", err)
 		}

@@ -33,6 +33,9 @@ type Sets interface {
 	// Replace stops what has the name of each container and starts the one specified in
 	// its place. One that does not come up is taken away again, and the one before runs.
 	Replace(ctx context.Context, set release.SetSpec) error
+	// Purge removes volumes with their data, by the names under which the app's manifest
+	// declared them: those that this instance made for the app, never an external one.
+	Purge(ctx context.Context, app string, volumes []string) error
 }
 
 // Containers is the engine, whole.
@@ -53,6 +56,8 @@ const (
 type Switch interface {
 	// Put swaps all routes of the app at once and returns when it is durable.
 	Put(ctx context.Context, app string, c SwitchConfig) (Switched, error)
+	// Withdraw takes the app's routes away; what runs on them goes on.
+	Withdraw(ctx context.Context, app string) error
 	// View is what it serves for the app, and what it has counted.
 	View(ctx context.Context, app string) (SwitchState, error)
 	// Drain waits until the colour has nothing in flight, then cuts what is left.

@@ -37,6 +37,7 @@ type loop struct {
 	cancel    context.CancelCauseFunc
 	asked     bool             // cancellation was asked for
 	hung      bool             // the engine did not answer the last look in time
+	others    func()           // wakes every loop
 	pending   *rollout.Outcome // an outcome the journal could not take yet
 	recording *sync.RWMutex    // of the Runner
 	meter     meter
@@ -269,6 +270,9 @@ func (l *loop) write(r rollout.Record, back bool) error {
 		l.log.Warn("effect failed", "effect", o.Effect, "kind", string(o.Kind), "result", string(o.Result), "code", string(o.Code), "err", o.Detail)
 	}
 	l.Changed(l.app)
+	if r.Settle != nil && r.Settle.Phase == rollout.Absent && l.others != nil {
+		l.others() // its routes are free for an app that waits for one
+	}
 	return nil
 }
 

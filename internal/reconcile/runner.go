@@ -131,6 +131,7 @@ func (r *Runner) add(app string, s rollout.State) {
 		return
 	}
 	l := newLoop(r.edges, app, s, r.addr, &r.recording)
+	l.others = func() { r.Wake("") }
 	r.loops[app] = l
 	ctx := r.ctx
 	r.group.Go(func() error { return l.run(ctx) })

@@ -33,6 +33,7 @@ func (p *parser) top(root *node) {
 	p.volumes = p.declared(root, "volumes", "the name of a volume", volumeKeys)
 	p.configs(root)
 	p.secrets(root)
+	p.removal(root)
 	p.allServices(root)
 }
 
@@ -103,7 +104,7 @@ func (p *parser) declared(root *node, kind, what string, keys object) map[string
 func (p *parser) allServices(root *node) {
 	f := root.field("services")
 	if f == nil || f.value.empty() || f.value.kind == mapping && len(f.value.fields) == 0 {
-		if !p.absent {
+		if !p.rel.Absent {
 			line := 1
 			if f != nil {
 				line = f.line

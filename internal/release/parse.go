@@ -57,7 +57,6 @@ type parser struct {
 	volumes     map[string]*node  // declared
 	modes       map[string]string // x-teal.volumes
 	modeLine    map[string]int
-	absent      bool
 	hostEnvLine map[string]int
 	model       map[string]any               // what Compose is to normalise
 	envs        map[string]map[string]string // env files that were read
@@ -91,7 +90,7 @@ func (p *parser) release() {
 	}
 	p.top(root)
 	p.check()
-	if len(p.problems) > 0 {
+	if len(p.problems) > 0 || p.rel.Absent {
 		return
 	}
 	p.normalise()

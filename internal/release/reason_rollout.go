@@ -58,6 +58,8 @@ const (
 	EdgeFull           Code = "edge_network_full"
 	NotPlaced          Code = "not_placed"
 	SingletonAmbiguous Code = "singleton_ambiguous"
+	Removed            Code = "removed"
+	NotRemovable       Code = "not_removable"
 	JobFailed          Code = "job_failed"
 	ReplaceFailed      Code = "replace_failed"
 	Broken             Code = "broken_invariant"
@@ -120,6 +122,8 @@ var rolloutReasons = []Reason{
 	{Number: 4054, Code: EdgeFull, Summary: "The edge network has no free address.", Next: "Give edge.subnet a larger network in agent.yaml, or lower keep."},
 	{Number: 4060, Code: NotPlaced, Summary: "The app's placement keeps it off this host; what runs here of it keeps running.", Next: "Nothing to do if it runs elsewhere; tealctl app remove APP --host ends what still runs here; labels of agent.yaml bring it back."},
 	{Number: 4061, Code: SingletonAmbiguous, Summary: "A service that may run once in the fleet fits more than one host.", Next: "Give its placement a label that one host has, or take the label from the other hosts' agent.yaml."},
+	{Number: 4062, Code: Removed, Summary: "The app was removed from this host: an approved removal, or an operator's order.", Next: "Nothing to do. A newer release deploys it again; tealctl rollback APP brings the last proven one back unless its volumes were purged."},
+	{Number: 4063, Code: NotRemovable, Summary: "The app may not be removed from this host by an order: Git wants it here, cannot be read, or nothing of the app is here.", Next: "Commit an approved removal with absent: true, or change its placement or the host's labels first."},
 	{Number: 4070, Code: JobFailed, Summary: "A job of the release failed.", Next: "Read its last log lines in the detail or with tealctl logs; commit a corrected release."},
 	{Number: 4071, Code: ReplaceFailed, Summary: "The replacement of a shared service did not come up; the one before was put back.", Next: "Read its last log lines in the detail; commit a corrected release."},
 	{Number: 4099, Code: Broken, Summary: "An invariant of teal itself does not hold.", Next: "Report it with tealctl events."},

@@ -22,12 +22,16 @@ type Release struct {
 	Source     Source
 	PreparedBy string
 	Links      map[string]string
-	Placement  Placement // of the app: hosts that do not fit run none of it
-	Services   []Service // sorted by name
-	Volumes    []Volume  // sorted by name
-	Networks   []Network // sorted by name; the app's own, the implicit default included
-	Configs    []Config  // in the order of the manifest
-	Secrets    []Secret  // in the order of the manifest
+	// Absent: an approved removal. It has no services; Purge names the volumes, as the
+	// manifest declared them, that go with the app.
+	Absent    bool
+	Purge     []string
+	Placement Placement // of the app: hosts that do not fit run none of it
+	Services  []Service // sorted by name
+	Volumes   []Volume  // sorted by name
+	Networks  []Network // sorted by name; the app's own, the implicit default included
+	Configs   []Config  // in the order of the manifest
+	Secrets   []Secret  // in the order of the manifest
 	// HostEnv are variables of every service whose values are the host's: name →
 	// host.name or label.<name>.
 	HostEnv map[string]string

@@ -56,8 +56,8 @@ func (p *parser) appKeys() object {
 		"drain":      object{"http": between(&rel.Drain.HTTP, 0, time.Hour), "websocket": between(&rel.Drain.WebSocket, 0, time.Hour)}.read,
 		"keep":       count(&rel.Keep, 0, 100),
 
-		"absent":    p.absence,
-		"purge":     notYet(unique),
+		"absent":    switched(&rel.Absent),
+		"purge":     p.purged,
 		"formerly":  notYet(written(nameForm, "the name of an app")),
 		"placement": placing(&rel.Placement),
 		"hostEnv":   p.hostEnv,
@@ -188,14 +188,6 @@ func (p *parser) links(r *reader, at string, n *node) any {
 	if len(links) > 0 {
 		p.rel.Links = links
 	}
-	return nil
-}
-
-// absence is the approved removal of an app. It has no services, which is no second
-// problem beside that it is not carried out yet.
-func (p *parser) absence(r *reader, at string, n *node) any {
-	notYet(flag)(r, at, n)
-	p.absent = n != nil && n.text == "true"
 	return nil
 }
 

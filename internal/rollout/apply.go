@@ -27,7 +27,9 @@ func (s State) Apply(r Record, at time.Time) State {
 		if r.Order.Refused == "" {
 			switch o := r.Order.Order; o.Kind {
 			case OrderRollback:
-				s.Rollback = &o
+				s.Rollback, s.Removal = &o, nil
+			case OrderRemove:
+				s.Removal, s.Rollback = &o, nil
 			case OrderResume, OrderRetry:
 				s.Hold = nil
 			case OrderRotate:
@@ -66,6 +68,9 @@ func (s *State) begin(d Deployment, at time.Time) {
 	s.tidy()
 	if d.Kind == KindRollback {
 		s.Rollback, s.Hold = nil, nil
+	}
+	if d.Kind == KindRemoval {
+		s.Removal = nil
 	}
 }
 
@@ -113,7 +118,9 @@ func (s *State) enter(e Enter, at time.Time) {
 			d.Bake.Extended, d.Bake.ErrorsInRow, d.Bake.Failed = true, 0, 0
 		}
 	case Retiring:
-		s.prove(at)
+		if !d.To.Absent {
+			s.prove(at)
+		}
 	}
 }
 
@@ -156,6 +163,12 @@ func (s *State) settle(e Settle, at time.Time) {
 	}
 	if d.Back != nil {
 		s.Last.FlippedAt = d.Back.FlippedAt
+	}
+	if e.Phase == Absent {
+		s.part(at)
+		s.owe(e, at)
+		s.Deploy = nil
+		return
 	}
 	if s.Live == nil && d.Crossed {
 		// A first release whose switch was never answered may serve: it stays.
@@ -205,7 +218,8 @@ func (s *State) owe(e Settle, at time.Time) {
 	report := Effect{Kind: Report, Set: d.To, Token: d.Token, Back: true}
 	switch {
 	case d.Kind == KindRollback:
-	case e.Phase == Live && !d.Reported:
+	case d.Kind == KindRemoval:
+	case (e.Phase == Live || e.Phase == Absent) && !d.Reported:
 		tell(report)
 	case d.Back != nil && d.Back.Bad && !d.Back.Reported:
 		report.Bad, report.Why, report.Detail = true, d.Why, d.Detail

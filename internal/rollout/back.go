@@ -231,7 +231,7 @@ func dropGreen(in Input, now time.Time) Step {
 // stood reports whether a rollback's target had its containers before.
 func stood(s State) bool {
 	d := s.Deploy
-	return d.Kind == KindRollback && (s.serves(d.To.ID) || len(s.Old) > 0 && s.Old[0].ID == d.To.ID)
+	return d.Kind == KindRollback && s.Gone == nil && (s.serves(d.To.ID) || len(s.Old) > 0 && s.Old[0].ID == d.To.ID)
 }
 
 // movedOn reports whether a deployment ended because something else is wanted.

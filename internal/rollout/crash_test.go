@@ -46,6 +46,9 @@ func stories() []story {
 		{"jobs, then bad", []event{push(0), push(4), bad("v1.4.0")}},
 		{"dropped before the switch", []event{push(0), push(1), newer(Checking, 2)}},
 		{"a rollback in the bake, further back", []event{push(0), push(1), push(2), meanwhile(func(w *world) { w.until(Baking, nil); w.order(OrderRollback, digestN(0)) })}},
+		{"removed, and released again", []event{push(0), then(func(w *world) { w.pushRemoval(1, true) }), push(2)}},
+		{"removed, and rolled back", []event{push(0), then(func(w *world) { w.pushRemoval(1, true) }), order(OrderRollback)}},
+		{"removed by order, and released again", []event{push(0), then(func(w *world) { w.elsewhere(); w.order(OrderRemove, "") }), push(2)}},
 		{"drift", []event{push(0), push(1), then(func(w *world) { w.kill(w.live, "backend"); w.store = Exited }), then(func(w *world) { w.live = release.SetID{} })}},
 		{"resume", []event{push(0), push(1), meanwhile(func(w *world) {
 			w.until(Baking, nil)

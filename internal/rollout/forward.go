@@ -27,7 +27,7 @@ func verify(in Input, now time.Time) Step {
 	default:
 		if q, code := in.quarantined(d.To); code != "" {
 			why, detail = code, quarantineText(q)
-		} else if changed := sharedChange(in.Past.Shared, in.Want); changed != "" {
+		} else if changed := sharedChange(in.Past.Shared, in.Want); changed != "" && !d.To.Absent {
 			why, detail = release.SharedChanged, changed
 		} else if ambiguous := in.Fleet.Ambiguous(in.Want.Singletons); ambiguous != "" {
 			why, detail = release.SingletonAmbiguous, ambiguous
@@ -91,7 +91,7 @@ func prepare(in Input, now time.Time) Step {
 		return step
 	}
 	if d.Kind == KindRollback {
-		return try(in, now, 0, Effect{Kind: Prepare, Set: d.To, Local: true, Back: true}, Starting)
+		return try(in, now, 0, Effect{Kind: Prepare, Set: d.To, Shared: d.NewShared, Local: true, Back: true}, Starting)
 	}
 	if last := d.Last; last != nil && last.Kind == Prepare && last.Result == Retryable {
 		return Note{Record{Kind: RecEnter, Enter: &Enter{Phase: Blocked, Was: d.Phase, Why: d.Retry.Code, Detail: last.Detail, Until: d.Retry.Until}}}
@@ -103,6 +103,9 @@ func prepare(in Input, now time.Time) Step {
 // of a superseded deployment. It is stopped, not removed. Nil: there is room.
 func makeRoom(in Input, now time.Time) Step {
 	d := in.Past.Deploy
+	if d.To.Absent {
+		return nil // it starts nothing
+	}
 	for _, x := range in.Past.Sets() {
 		if x.ID == d.To.ID || x.ID.Colour != d.To.ID.Colour || in.Past.Live.is(x.ID) || !anyRunning(in.Seen, &x) {
 			continue

@@ -65,6 +65,8 @@ func inFlight(in Input, now time.Time) Step {
 func cancels(in Input, now time.Time, e *Effect) release.Code {
 	d, ordered := in.Past.Deploy, in.Past.Rollback != nil
 	switch {
+	case d != nil && d.removing():
+		return "" // it ends as it began: what is half removed serves nobody
 	case e.Kind == SwitchTo || e.Kind == ProbeWarm || e.Kind == ReplaceShared:
 		return "" // they end soon, and what a switch or a replacement did must be known
 	case d == nil || e.Deploy != d.ID:
@@ -147,6 +149,9 @@ func deploy(in Input, now time.Time) Step {
 	case Waiting:
 		return askTurn(in, now)
 	case Migrating:
+		if d.To.Absent {
+			return enter(d, Confirming, "", "")
+		}
 		return migrate(in, now)
 	case Starting:
 		return start(in, now)
@@ -155,12 +160,18 @@ func deploy(in Input, now time.Time) Step {
 	case Confirming:
 		return confirm(in, now)
 	case Switching:
+		if d.To.Absent {
+			return withdraw(in, now)
+		}
 		return switchOver(in, now)
 	case Handover:
 		return handover(in, now)
 	case Baking:
 		return bake(in, now)
 	case Retiring:
+		if d.To.Absent {
+			return dismantle(in, now)
+		}
 		return retire(in, now)
 	}
 	return Wait{Why: release.Broken, Detail: "unknown phase " + string(d.Phase)}
@@ -171,6 +182,9 @@ func deploy(in Input, now time.Time) Step {
 // Nil: nothing to do.
 func tend(in Input, now time.Time) Step {
 	d := in.Past.Deploy
+	if d.removing() {
+		return nil
+	}
 	switch d.Phase {
 	case Queued, Verifying, Blocked, Waiting: // cared
 		return upkeep(in, now)
@@ -206,6 +220,9 @@ func tend(in Input, now time.Time) Step {
 // a withdrawn verdict; in the bake an order.
 func turnedAway(in Input, now time.Time) (release.Code, string, bool) {
 	d, past := in.Past.Deploy, in.Past
+	if d.removing() {
+		return "", "", false
+	}
 	if o := past.Rollback; o != nil && d.Phase != Retiring && d.Phase != Switching {
 		already := d.Kind == KindRollback && (o.names(d.To.ID.Target) || !d.Phase.beforeSwitch())
 		if !already {

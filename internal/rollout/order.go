@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/tealops/teal/internal/release"
@@ -21,6 +22,10 @@ func takeOrder(in Input, o Order) Step {
 	case OrderRotate:
 		taken.Refused, taken.Detail = refuseRotate(in)
 	case OrderResume, OrderRetry:
+	case OrderRemove:
+		if why := Removable(in.Past, in.Want); why != "" {
+			taken.Refused, taken.Detail = release.NotRemovable, why
+		}
 	default: // of a later version
 		taken.Refused, taken.Detail = release.BadRequest, "unknown order "+string(o.Kind)
 	}
@@ -72,6 +77,9 @@ func rollbackTarget(in Input, o Order) (*Set, release.Code, string) {
 	}
 	if len(have) == 0 {
 		have = []string{"none"}
+	}
+	if s.Gone != nil && len(s.Gone.Purged) > 0 {
+		return nil, code, fmt.Sprintf("the removal %s purged the volumes %s, so no older release can come back; commit a newer release", s.Gone.Version, strings.Join(s.Gone.Purged, ", "))
 	}
 	return nil, code, "kept on this host: " + strings.Join(have, ", ")
 }

@@ -107,6 +107,8 @@ func (s *State) outcome(o Outcome, at time.Time) {
 		d.Hand.Started = d.Hand.Started || done && d.Phase == Handover
 	case Report:
 		d.Reported = d.Reported || done && d.Phase == Retiring
+	case Remove:
+		d.Removed = d.Removed || done
 	case TakeSample:
 		d.Bake.take(o, d.To.Bake, at)
 	case ProbeWarm:
@@ -124,10 +126,14 @@ func (s *State) learn(e Effect, o Outcome, at time.Time) {
 		s.Generation = max(s.Generation, o.Generation)
 		if o.Result == OK {
 			live := e.Set
-			s.Live, s.Baseline, s.Doubtful = &live, e.Baseline, nil
+			s.Live, s.Baseline, s.Doubtful, s.Gone = &live, e.Baseline, nil, nil
 			if e.Why == release.ProxyDrift {
 				s.Redirects = append(recent(s.Redirects, at), at)
 			}
+		}
+	case Withdraw:
+		if o.Result == OK {
+			s.Live, s.Doubtful = nil, nil
 		}
 	case Start:
 		if o.Result == OK && s.Proven.is(e.Set.ID) {

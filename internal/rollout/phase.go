@@ -70,5 +70,6 @@ type Kind string
 const (
 	KindRelease  Kind = "release"  // Git wants another target
 	KindRollback Kind = "rollback" // an operator ordered an older, proven release
+	KindRemoval  Kind = "removal"  // an operator ordered the app off this host
 	KindRebake   Kind = "rebake"   // the live release never finished its bake; watch it again
 )

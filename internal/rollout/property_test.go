@@ -74,11 +74,13 @@ func (l *life) event() {
 		l.order(OrderRotate, "")
 	case 0, 1:
 		l.n++
-		l.push(l.n, l.Intn(4, "accepted") > 0)
+		if l.push(l.n, l.Intn(4, "accepted") > 0); l.Intn(8, "removal") == 0 {
+			l.pushRemoval(l.n, l.want.Verdict.Accepted)
+		}
 	case 2:
 		l.push(l.n, true)
 	case 3:
-		l.order([]OrderKind{OrderRollback, OrderRollback, OrderResume, OrderRetry}[l.Intn(4, "order")], "")
+		l.order([]OrderKind{OrderRollback, OrderRollback, OrderResume, OrderRetry, OrderRemove}[l.Intn(5, "order")], "")
 	case 4:
 		l.order(OrderRollback, digestN(l.Intn(l.n+1, "to")))
 	case 5, 6:

@@ -111,6 +111,7 @@ const (
 	OrderResume   OrderKind = "resume"
 	OrderRetry    OrderKind = "retry"
 	OrderRotate   OrderKind = "rotate" // swap the live release with the host's present inputs
+	OrderRemove   OrderKind = "remove" // from this host, keeping volumes
 )
 
 // Effect is one thing to do to the world: plain data that reconcile dispatches.
@@ -160,6 +161,8 @@ const (
 	Report     EffectKind = "report"     // tell the fleet good or bad; bad quarantines
 	FrontDoor  EffectKind = "front_door" // smoke through the proxy after a switch back
 	Retire     EffectKind = "retire"     // drain, then stop the set; containers stay
+	Withdraw   EffectKind = "withdraw"   // take the app's routes out of the proxy
+	Remove     EffectKind = "remove"     // remove everything of the app but its volumes, and those to purge
 	Drop       EffectKind = "drop"       // stop and remove the set's containers
 	Restore    EffectKind = "restore"    // put back what someone removed or stopped
 	// ReplaceShared stops shared services and starts them with another specification. It
@@ -171,7 +174,7 @@ const (
 // EffectKinds lists them all.
 func EffectKinds() []EffectKind {
 	return []EffectKind{Prepare, AskTurn, Start, Check, Confirm, SwitchTo, HandStop, HandStart, EndTurn,
-		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Drop, Restore, RunJob, ReplaceShared}
+		TakeSample, ProbeWarm, Report, FrontDoor, Retire, Withdraw, Remove, Drop, Restore, RunJob, ReplaceShared}
 }
 
 // Outcome is how an effect ended.

@@ -71,7 +71,7 @@ func TestGoldenJournal(t *testing.T) {
 			t.Errorf("the journal has no %s", k)
 		}
 	}
-	for _, p := range []Phase{Live, Reverted, Held, Superseded, Failed} {
+	for _, p := range []Phase{Live, Reverted, Held, Superseded, Absent, Failed} {
 		if !ends[p] {
 			t.Errorf("nothing in the journal ends %s", p)
 		}
@@ -134,6 +134,13 @@ func goldenLife(t *testing.T) *world {
 	w.until(Baking, nil)
 	w.push(7, true)
 	w.turn(nil)
+	w.calm()
+	w.fleet.Frozen = nil
+	w.calm()
+	w.pushRemoval(8, true) // removed
+	w.calm()
+	w.push(9, true)
+	w.calm()
 	return w
 }
 

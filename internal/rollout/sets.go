@@ -116,7 +116,7 @@ func (s *State) tidy() {
 		s.Kept = nil
 	}
 	s.Garbage = slices.DeleteFunc(s.Garbage, func(g Set) bool {
-		return s.serves(g.ID) || s.Kept.is(g.ID) || len(s.Old) > 0 && s.Old[0].ID == g.ID
+		return s.serves(g.ID) || s.Kept.is(g.ID) || s.Gone == nil && len(s.Old) > 0 && s.Old[0].ID == g.ID
 	})
 }
 

@@ -13,6 +13,9 @@ func settled(in Input, now time.Time) Step {
 	if in.Past.Rollback != nil {
 		return rollback(in)
 	}
+	if in.Past.Removal != nil {
+		return beginRemoval(in)
+	}
 	if step := upkeep(in, now); step != nil {
 		return step
 	}
@@ -59,6 +62,9 @@ func desire(in Input, now time.Time) Step {
 	case s.Hold != nil && (w.Set.ID.Digest == s.Hold.Digest || w.Set.Sequence <= s.Hold.Sequence) && !w.Verdict.Emergency.Passes(trust.WaiveHold):
 		return Wait{Why: s.Hold.Why, Detail: s.Hold.Detail}
 	}
+	if s.goneFrom(w.Set) {
+		return Wait{Why: release.Removed, Detail: "by release " + w.Set.Version}
+	}
 	if q, code := in.quarantined(w.Set); code != "" && w.Verdict.Accepted {
 		return Wait{Why: code, Detail: quarantineText(q)}
 	}
@@ -78,7 +84,7 @@ func supersedes(in Input, now time.Time, x Set) bool {
 	_, bad := in.quarantined(w.Set)
 	_, frozen := in.Fleet.frozen(in.Past.App, now)
 	frozen = frozen && !w.Verdict.Emergency.Passes(trust.WaiveFreeze)
-	return bad == "" && !frozen && sharedChange(in.Past.Shared, w) == ""
+	return bad == "" && !frozen && (w.Set.Absent || sharedChange(in.Past.Shared, w) == "")
 }
 
 // begin starts a deployment of set in the colour that is not live.
@@ -97,7 +103,7 @@ func begin(in Input, kind Kind, set Set) Step {
 		d.Generation, d.Baseline, d.From = s.Generation, s.Baseline, s.Proven
 	case KindRollback:
 		o := *s.Rollback
-		d.Order, d.Phase = &o, Preparing
+		d.Order, d.Phase, d.NewShared = &o, Preparing, s.again()
 		d.place(s)
 	case KindRelease:
 		d.place(s)

@@ -58,6 +58,10 @@ type State struct {
 	// Rotate is an operator's order to swap the live release with the host's present
 	// inputs, until that has passed verifying.
 	Rotate *Order `json:"rotate,omitempty"`
+	// Removal is an operator's order to remove the app here, not carried out yet; Gone the
+	// removal after which nothing has served.
+	Removal *Order `json:"removal,omitempty"`
+	Gone    *Gone  `json:"gone,omitempty"`
 	// ProvenCold: the proven set was stopped to make room for a newer release while
 	// an unproven one serves. Going back is then start, check and flip.
 	ProvenCold bool `json:"provenCold,omitempty"`
@@ -124,6 +128,9 @@ type Set struct {
 	Once []string `json:"once,omitempty"`
 	// Jobs are the release's one-off runs, in their order.
 	Jobs []Job `json:"jobs,omitempty"`
+	// Absent: an approved or ordered removal, with the volumes that go too.
+	Absent bool     `json:"absent,omitempty"`
+	Purge  []string `json:"purge,omitempty"`
 	// Here names the services of the release that run on this host; nil: all of them.
 	Here []string `json:"here,omitempty"`
 	// Addresses maps "<service>/<replica>" to the fixed address on the edge network.
@@ -184,6 +191,8 @@ type Deployment struct {
 	// handover came.
 	HandedOver bool `json:"handedOver,omitempty"`
 	Hand       Hand `json:"hand,omitzero"`
+	// Removed is set once nothing of the app is left on the engine, for a removal.
+	Removed bool `json:"removed,omitempty"`
 	// Reported is set once the fleet knows that the release is good.
 	Reported bool `json:"reported,omitempty"`
 	// Attempts counts how often the new colour was dropped and tried again.
@@ -204,6 +213,17 @@ type Deployment struct {
 
 // idle reports whether the deployment has touched nothing on the host.
 func (d *Deployment) idle() bool { return d.Phase.idle() && !d.Touched }
+
+// Gone is what a removal left behind.
+type Gone struct {
+	Digest   release.Digest    `json:"digest,omitempty"` // "" for an operator's order
+	Version  string            `json:"version,omitempty"`
+	Sequence int64             `json:"sequence,omitempty"`
+	At       time.Time         `json:"at"`
+	Actor    string            `json:"actor,omitempty"`
+	Shared   map[string]string `json:"shared,omitempty"` // that ran: a rollback makes them again
+	Purged   []string          `json:"purged,omitempty"`
+}
 
 // Hand is the progress of the handover, each field set by an outcome.
 type Hand struct {

@@ -96,6 +96,29 @@ func moments() []moment {
 	for _, p := range []Phase{Preparing, Starting, Checking, Switching, Handover, Retiring} {
 		all = append(all, moment{"rollback, " + string(p), rollback(p)})
 	}
+	removal := func(p Phase) func(w *world) {
+		return func(w *world) {
+			w.liveZero().pushRemoval(1, true)
+			w.until(p, nil)
+		}
+	}
+	for _, p := range []Phase{Blocked, Preparing, Waiting, Migrating, Confirming, Switching, Retiring} {
+		set := removal(p)
+		if p == Blocked {
+			set = func(w *world) {
+				w.liveZero().pushRemoval(1, false)
+				w.until(Blocked, nil)
+			}
+		}
+		all = append(all, moment{"removal, " + string(p), set})
+	}
+	all = append(all,
+		moment{"absent", func(w *world) { w.liveZero().pushRemoval(1, true); w.calm() }},
+		moment{"ordered removal, switching", func(w *world) {
+			w.liveZero().elsewhere()
+			w.order(OrderRemove, "")
+			w.until(Switching, nil)
+		}})
 	return append(all,
 		moment{"migrating, a shared service is replaced", func(w *world) {
 			w.liveZero().push(3, true)
@@ -187,6 +210,8 @@ func happenings() []happening {
 		{"a newer refused release", func(w *world) { w.push(7, false) }},
 		{"Git goes back", func(w *world) { w.push(0, true) }},
 		{"the release is removed from Git", func(w *world) { w.want = Want{Absent: true} }},
+		{"an approved removal", func(w *world) { w.pushRemoval(7, true) }},
+		{"a refused removal", func(w *world) { w.pushRemoval(7, false) }},
 		{"the newest release runs on other hosts", func(w *world) { w.push(7, true); w.elsewhere() }},
 		{"a refused one runs on other hosts", func(w *world) { w.push(7, false); w.elsewhere() }},
 		{"a singleton of the release fits two hosts", func(w *world) { w.ambiguous() }},
@@ -200,6 +225,8 @@ func happenings() []happening {
 		}},
 		{"a freeze", func(w *world) { w.fleet.Frozen = []Freeze{{Actor: "ann", At: w.now}} }},
 		{"an order to roll back", func(w *world) { w.order(OrderRollback, "") }},
+		{"an order to remove the app", func(w *world) { w.order(OrderRemove, "") }},
+		{"an order to remove what runs on other hosts", func(w *world) { w.elsewhere(); w.order(OrderRemove, "") }},
 		{"an order to resume", func(w *world) { w.order(OrderResume, "") }},
 		{"an order to retry", func(w *world) { w.order(OrderRetry, "") }},
 		{"a burst of errors", func(w *world) {
@@ -250,7 +277,7 @@ are effects and reason codes. This file is written by a test of package rollout 
 		}
 		writeMoment(t, &out, m.name, w, acts)
 	}
-	for _, p := range append(Phases(), Live, Reverted, Held) {
+	for _, p := range append(Phases(), Live, Reverted, Held, Absent) {
 		if !phases[p] {
 			t.Errorf("the table has no %s", p)
 		}

@@ -110,6 +110,13 @@ func (w *world) push(n int, accepted bool) {
 	w.trusted[w.want.Set.ID.Digest] = w.want.Verdict.Accepted || w.trusted[w.want.Set.ID.Digest]
 }
 
+// pushRemoval makes the removal of the app what Git wants, as release n.
+func (w *world) pushRemoval(n int, accepted bool, purge ...string) {
+	w.push(n, accepted)
+	w.want.Shared = nil
+	w.want.Set.Absent, w.want.Set.Purge, w.want.Set.Routed, w.want.Set.Workers, w.want.Set.Content = true, purge, nil, nil, ""
+}
+
 // elsewhere makes what Git wants run on other hosts; ambiguous gives a second host the
 // labels of its singleton.
 func (w *world) elsewhere() {
@@ -163,7 +170,7 @@ func compareIDs(a, b release.SetID) int {
 var forEver = map[release.Code]bool{
 	release.Converged: true, release.NotInRepository: true, release.NoCommitYet: true, release.Working: true, release.Frozen: true,
 	release.Quarantined: true, release.SameAsQuarantined: true, release.SharedChanged: true, release.ApprovalThreshold: true,
-	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.SingletonAmbiguous: true, release.InputsDiffer: true, release.SecretMissing: true,
+	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.Removed: true, release.SingletonAmbiguous: true, release.InputsDiffer: true, release.SecretMissing: true,
 }
 
 // turn takes one step; fail draws how an effect ends, "" leaves it in flight. It
@@ -310,6 +317,15 @@ func (w *world) allowed(e Effect) {
 		if !forward || d.Crossed || d.Token.Zero() || e.Shared["store"] == "" {
 			w.fatalf("replaces the shared services at the wrong time: %+v", e)
 		}
+	case Withdraw, Remove:
+		switch {
+		case d == nil || !d.To.Absent || !d.removing():
+			w.fatalf("%s outside a removal", e.Kind)
+		case d.Kind == KindRelease && !w.granted:
+			w.fatalf("a removal without a confirmation")
+		case e.Kind == Remove && w.served:
+			w.fatalf("removed while users are served")
+		}
 	case HandStop:
 		if e.Set.ID == w.live && slices.Contains(e.Services, "backend") {
 			w.fatalf("stop of what gets the traffic")
@@ -422,6 +438,13 @@ func (w *world) happen(e Effect, o *Outcome) {
 	case SwitchTo:
 		w.proxy = SwitchView{Known: true, Generation: e.Generation, Live: id.Colour}
 		w.live, w.served = id, true
+	case Withdraw:
+		w.proxy, w.live, w.served = SwitchView{}, release.SetID{}, false
+	case Remove:
+		clear(w.running)
+		clear(w.address)
+		clear(w.checked)
+		w.store = ""
 	case Retire, Drop:
 		run(id, slices.Concat(e.Set.Routed, e.Set.Workers), Exited)
 		if e.Kind == Drop {
@@ -520,8 +543,11 @@ func (w *world) atRest() {
 	if s.Deploy != nil && s.Deploy.Phase != Blocked && s.Deploy.Phase != Waiting {
 		w.fatalf("waits for ever in %s", s.Deploy.Phase)
 	}
-	if len(s.Owed) > 0 || s.Effect != nil || s.Rollback != nil {
+	if len(s.Owed) > 0 || s.Effect != nil || s.Rollback != nil || s.Removal != nil {
 		w.fatalf("left undone: owed %v, in flight %v, ordered %v", s.Owed, s.Effect, s.Rollback)
+	}
+	if s.Gone != nil && s.Live == nil && s.Deploy == nil && (len(w.running) > 0 || w.store != "" || w.served) {
+		w.fatalf("removed, and left: %v, the store %q", w.running, w.store)
 	}
 	if w.served {
 		if !s.Live.is(w.live) {
@@ -566,6 +592,12 @@ func (w *world) settledRight(wait *Wait) {
 	w.t.Helper()
 	s := w.state
 	if s.Hold != nil || s.Live == nil || !w.want.names() || w.fleet.Ambiguous(w.want.Singletons) != "" || !w.want.Verdict.Accepted {
+		return
+	}
+	if w.want.Set.Absent {
+		if _, frozen := w.fleet.frozen("shop", w.now); !frozen {
+			w.fatalf("Git wants the app removed, nothing forbids it, and %s serves: %+v", s.Live.Version, wait)
+		}
 		return
 	}
 	_, bad := w.fleet.quarantined("shop", w.want.Set)

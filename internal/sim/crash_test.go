@@ -120,7 +120,7 @@ func (c *coverage) crashed(call Call, before bool) {
 // that the agent makes no such call in that state.
 func (c *coverage) report(t *testing.T) {
 	edges := []string{"container", "switch", "turn", "fsync"}
-	phases := append([]rollout.Phase{"none"}, append(rollout.Phases(), rollout.Live, rollout.Reverted, rollout.Held, rollout.Superseded)...)
+	phases := append([]rollout.Phase{"none"}, append(rollout.Phases(), rollout.Live, rollout.Reverted, rollout.Held, rollout.Superseded, rollout.Absent)...)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-12s", "state")
 	for _, e := range edges {

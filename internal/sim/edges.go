@@ -58,6 +58,13 @@ func (p proxy) Put(_ context.Context, app string, c reconcile.SwitchConfig) (don
 	return done, err
 }
 
+func (p proxy) Withdraw(_ context.Context, app string) error {
+	return p.edge("switch", "withdraw", func() error {
+		delete(p.world.proxy, app)
+		return nil
+	})
+}
+
 func (p proxy) View(_ context.Context, app string) (s reconcile.SwitchState, err error) {
 	err = p.edge("switch", "view", func() error {
 		s.Config, s.Known = p.world.proxy[app]

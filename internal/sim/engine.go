@@ -87,6 +87,13 @@ func (h host) Pull(context.Context, string, func(int64, int64)) error {
 }
 
 func (h host) Create(_ context.Context, set release.SetSpec, restart string) error {
+	h.world.mu.Lock()
+	for _, v := range set.Volumes {
+		if !v.External {
+			h.world.volumes[v.Name] = true
+		}
+	}
+	h.world.mu.Unlock()
 	for _, spec := range set.Containers {
 		err := h.edge("container", "create", func() error {
 			have := h.world.containers[spec.Name]
@@ -353,6 +360,20 @@ func (w *World) answers(ip netip.Addr) *container {
 	for _, c := range w.containers {
 		if c.c.Address == ip && c.c.Status == rollout.Running {
 			return c
+		}
+	}
+	return nil
+}
+
+// Purge removes volumes with their data.
+func (h host) Purge(_ context.Context, app string, volumes []string) error {
+	for _, name := range volumes {
+		err := h.edge("container", "purge", func() error {
+			delete(h.world.volumes, app+"_"+name)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

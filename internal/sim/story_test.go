@@ -184,6 +184,27 @@ func relabel(labels map[string]string) func(*World, *Agent) error {
 	}
 }
 
+// absent commits the removal of the app.
+func absent(version string, sequence int, more string) func(*World, *Agent) error {
+	return func(w *World, _ *Agent) error {
+		w.Commit(map[string]string{"environments/staging/shop/release.yaml": fmt.Sprintf("name: shop\nx-teal:\n  version: %s\n  sequence: %d\n  preparedBy: ci-bot\n  absent: true\n%s", version, sequence, more)})
+		return nil
+	}
+}
+
+// remove orders the app off the host.
+func remove(_ *World, a *Agent) error {
+	if len(a.Fleet.Orders("shop")) > 0 {
+		return nil // it was durable before the crash
+	}
+	_, err := a.Fleet.Order(context.Background(), rollout.Order{Kind: rollout.OrderRemove, App: "shop", Actor: "ann (uid 1000)", Reason: "moved"})
+	return err
+}
+
+func gone(s rollout.State) bool {
+	return s.Deploy == nil && s.Effect == nil && s.Last != nil && s.Last.Phase == rollout.Absent
+}
+
 // runsHere says that the service is one of the live set, which is at rest.
 func runsHere(service string) func(rollout.State) bool {
 	return func(s rollout.State) bool {
@@ -274,6 +295,12 @@ func stories() []story {
 				return nil
 			}, in(rollout.Blocked, "v2.0.0")},
 			{commit1("v2.0.1", 3), ended("v2.0.1")}}, live: "v2.0.1", ends: rollout.Live},
+		{name: "removed", steps: []step{v1, v2, {absent("v3.0.0", 3, ""), gone}}, ends: rollout.Absent},
+		{name: "removed in the bake", steps: []step{v1, {commit1("v2.0.0", 2), either(in(rollout.Baking, "v2.0.0"), ended("v2.0.0"))}, {absent("v3.0.0", 3, ""), gone}}, ends: rollout.Absent},
+		{name: "removed, then released again", steps: []step{v1, {absent("v2.0.0", 2, "  purge: [data]\n"), gone}, {commit1("v3.0.0", 3), ended("v3.0.0")}}, live: "v3.0.0", ends: rollout.Live},
+		{name: "removed, then rolled back", steps: []step{v1, {absent("v2.0.0", 2, ""), gone}, {rollback, func(s rollout.State) bool { return atRest(s) && s.Hold != nil }}},
+			live: "v1.0.0", ends: rollout.Live, why: release.RolledBack},
+		{name: "removed by order", labels: map[string]string{"zone": "a"}, steps: []step{v1, {placed("v2.0.0", 2, "zone: b"), atRest}, {remove, gone}}, ends: rollout.Absent},
 		{name: "placed on another host while it runs", labels: map[string]string{"zone": "a"}, steps: []step{v1, {placed("v2.0.0", 2, "zone: b"), atRest}},
 			live: "v1.0.0", ends: rollout.Live},
 		{name: "placed on another host before the switch", labels: map[string]string{"zone": "a"}, steps: []step{v1,
@@ -381,6 +408,10 @@ func (s story) check(t *testing.T, w *World) {
 	st := w.State("shop")
 	if !atRest(st) {
 		t.Errorf("not at rest: %+v", st)
+		return
+	}
+	if s.ends == rollout.Absent {
+		s.checkGone(t, w, st)
 		return
 	}
 	if st.Live == nil || !strings.Contains("|"+s.live+"|", "|"+st.Live.Version+"|") {
@@ -491,5 +522,25 @@ func (s story) check(t *testing.T, w *World) {
 	}
 	if s.refused != "" && bad == 0 {
 		t.Errorf("%s is not quarantined", s.refused)
+	}
+}
+
+// checkGone is what must hold when the app was removed: nothing of it is left, and users
+// got what an unknown host gets, never an address where nothing runs.
+func (s story) checkGone(t *testing.T, w *World, st rollout.State) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if st.Live != nil || st.Proven != nil || len(st.Shared) > 0 || len(st.Addresses()) > 0 || st.Last.Phase != rollout.Absent || st.Hold != nil {
+		t.Errorf("the journal says more than that it is gone: %+v", st)
+	}
+	if len(w.containers) > 0 || len(w.proxy) > 0 {
+		t.Errorf("left: %v, routes %v", w.containers, w.proxy)
+	}
+	if w.Failed > 0 || w.Served == 0 {
+		t.Errorf("%d of %d requests failed, the first: %s", w.Failed, w.Failed+w.Served, w.FirstFailure)
+	}
+	if st.Accepted.Sequence < 2 && s.labels == nil {
+		t.Errorf("the mark is %+v", st.Accepted)
 	}
 }

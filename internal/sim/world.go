@@ -41,6 +41,7 @@ type World struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	created    int // counts containers; it names them
+	volumes    map[string]bool
 	proxy      map[string]reconcile.SwitchConfig
 	counters   map[string]map[release.Colour]rollout.Traffic
 	shelf      map[release.Digest]fs.FS
@@ -82,7 +83,7 @@ type entry struct {
 
 // NewWorld is an empty machine.
 func NewWorld() *World {
-	return &World{containers: map[string]*container{}, proxy: map[string]reconcile.SwitchConfig{},
+	return &World{containers: map[string]*container{}, volumes: map[string]bool{}, proxy: map[string]reconcile.SwitchConfig{},
 		counters: map[string]map[release.Colour]rollout.Traffic{}, shelf: map[release.Digest]fs.FS{}, verdicts: map[release.Digest]trust.Verdict{}, states: map[string]rollout.State{},
 		beside: map[string]bool{}, runs: map[string]int{}, ran: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
 }

@@ -1,0 +1,56 @@
+package reconcile
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/rollout"
+)
+
+// withdraw takes the app's routes away. A route that the app had is free then: another
+// app that waits for it is looked at again.
+func (l *loop) withdraw(ctx context.Context) error {
+	if err := l.Switch.Withdraw(ctx, l.app); err != nil {
+		return &rollout.EffectError{Fault: rollout.FaultRetry, Code: release.ProxyUnreachable, Detail: "withdraw the routes", Err: err}
+	}
+	return nil
+}
+
+// remove takes everything of the app off the engine: containers and networks of both
+// colours and of the shared services, whatever the journal knows of them, then the
+// volumes to purge. What the app's other volumes hold stays.
+func (l *loop) remove(ctx context.Context, e rollout.Effect) error {
+	found, err := l.Containers.Observe(ctx, l.app)
+	if err != nil {
+		return err
+	}
+	var sets []release.SetID
+	for _, c := range found {
+		if !slices.Contains(sets, c.Set) {
+			sets = append(sets, c.Set)
+		}
+	}
+	// The shared services last: what uses them is gone by then. The zero targets are for
+	// the networks of colours that have no containers any more.
+	slices.SortStableFunc(sets, func(a, b release.SetID) int { return rank(a) - rank(b) })
+	for _, colour := range []release.Colour{release.Blue, release.Green, release.Shared} {
+		sets = append(sets, release.SetID{Colour: colour})
+	}
+	for _, set := range sets {
+		if err := l.Containers.Remove(ctx, l.app, set, nil); err != nil {
+			return err
+		}
+	}
+	if len(e.Set.Purge) == 0 {
+		return nil
+	}
+	return l.Containers.Purge(ctx, l.app, e.Set.Purge)
+}
+
+func rank(id release.SetID) int {
+	if id.Colour == release.Shared {
+		return 1
+	}
+	return 0
+}
