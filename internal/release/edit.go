@@ -44,6 +44,9 @@ func (e Edit) Apply(file string, manifest []byte) ([]byte, []Changed, Problems) 
 		w.wrong(1, "correct the YAML", "not YAML: %s", plainText(err.Error()))
 		return nil, nil, w.problems
 	}
+	if w.plainKeys(root); len(w.problems) > 0 {
+		return nil, nil, w.problems.tidy()
+	}
 	w.lines = lineStarts(manifest)
 	w.images(root, e.Images)
 	w.teal(root, e)
@@ -52,6 +55,17 @@ func (e Edit) Apply(file string, manifest []byte) ([]byte, []Changed, Problems) 
 	}
 	out, changed := w.write()
 	return out, changed, nil
+}
+
+// plainKeys refuses keys with a tag, as Parse does: a reader does not take such a key for
+// the one that the edit writes to. The depth is bounded by then.
+func (w *editor) plainKeys(n *yaml.Node) {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Style&yaml.TaggedStyle != 0 {
+			w.fail(YAMLRefused, c.Line, "remove the tag", "tag %s is not allowed", show(c.Tag))
+		}
+		w.plainKeys(c)
+	}
 }
 
 // editor collects the places to write in a manifest.
