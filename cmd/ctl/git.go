@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -87,4 +88,30 @@ func (b branch) head(ctx context.Context, repo string) (string, error) {
 		return "", err
 	}
 	return git(ctx, repo, "rev-parse", "--verify", "FETCH_HEAD^{commit}")
+}
+
+// scratchIndex is git on the repository's objects with an index of its own, filled from
+// head, and an empty work tree: no file of the clone is read or written. done removes both.
+func scratchIndex(ctx context.Context, repo, head string) (g gitCall, done func(), err error) {
+	tmp, err := os.MkdirTemp("", "tealctl-")
+	if err != nil {
+		return g, nil, err
+	}
+	done = func() { os.RemoveAll(tmp) }
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	dir, err := git(ctx, repo, "rev-parse", "--absolute-git-dir")
+	if err != nil {
+		return g, nil, err
+	}
+	empty := filepath.Join(tmp, "tree")
+	if err := os.Mkdir(empty, 0o700); err != nil {
+		return g, nil, err
+	}
+	g = gitCall{dir: empty, env: []string{"GIT_DIR=" + dir, "GIT_WORK_TREE=" + empty, "GIT_INDEX_FILE=" + filepath.Join(tmp, "index")}}
+	_, err = g.run(ctx, "read-tree", head)
+	return g, done, err
 }

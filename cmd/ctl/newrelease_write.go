@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -230,23 +229,11 @@ func (b branch) tip(ctx context.Context, repo string) (string, error) {
 
 // commit makes the commit of a draft on top of head, from Git objects alone.
 func (n *newRelease) commit(ctx context.Context, head string, d *draft) (string, error) {
-	tmp, err := os.MkdirTemp("", "tealctl-")
+	g, done, err := scratchIndex(ctx, n.repo, head)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp)
-	dir, err := git(ctx, n.repo, "rev-parse", "--absolute-git-dir")
-	if err != nil {
-		return "", err
-	}
-	empty := filepath.Join(tmp, "tree")
-	if err := os.Mkdir(empty, 0o700); err != nil {
-		return "", err
-	}
-	g := gitCall{dir: empty, env: []string{"GIT_DIR=" + dir, "GIT_WORK_TREE=" + empty, "GIT_INDEX_FILE=" + filepath.Join(tmp, "index")}}
-	if _, err := g.run(ctx, "read-tree", head); err != nil {
-		return "", err
-	}
+	defer done()
 	if d.from != nil {
 		if _, err := g.run(ctx, "rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", d.dir); err != nil {
 			return "", err

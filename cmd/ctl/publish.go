@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -82,23 +80,11 @@ func commitOn(ctx context.Context, at wanted, head string, d deposit) (string, e
 	if err != nil {
 		return "", err
 	}
-	tmp, err := os.MkdirTemp("", "tealctl-")
+	g, done, err := scratchIndex(ctx, at.repo, head)
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp)
-	dir, err := git(ctx, at.repo, "rev-parse", "--absolute-git-dir")
-	if err != nil {
-		return "", err
-	}
-	empty := filepath.Join(tmp, "tree")
-	if err := os.Mkdir(empty, 0o700); err != nil {
-		return "", err
-	}
-	g := gitCall{dir: empty, env: []string{"GIT_DIR=" + dir, "GIT_WORK_TREE=" + empty, "GIT_INDEX_FILE=" + filepath.Join(tmp, "index")}}
-	if _, err := g.run(ctx, "read-tree", head); err != nil {
-		return "", err
-	}
+	defer done()
 	if d.replace {
 		if _, err := g.run(ctx, "rm", "-r", "-q", "--cached", "--ignore-unmatch", "--", d.dir); err != nil {
 			return "", err
