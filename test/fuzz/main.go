@@ -55,9 +55,9 @@ var targets = []target{
 	{"internal/trust", "FuzzSARIF", `report_sarif\.go`, `.`},
 	{"internal/trust", "FuzzPolicy", `policyfile\.go|policykeys\.go|policyrules\.go|hostaccess\.go`, `.`},
 	{"internal/trust", "FuzzPolicyBody", `chain\.go`, `^(ParsePolicyBody|body|root|withBody)$`},
-	{"internal/release", "FuzzParse", `parse\.go|manifest\.go|compose\.go|service\.go|route\.go|shape\.go|xteal\.go|yaml\.go`, `.`},
+	{"internal/release", "FuzzParse", `parse\.go|manifest\.go|compose\.go|service\.go|route\.go|mount\.go|command\.go|file\.go|shape\.go|value\.go|xteal\.go|yaml\.go`, `.`},
 	{"internal/release", "FuzzEnvFile", `envfile\.go`, `.`},
-	{"internal/release", "FuzzSchema", `shape\.go|xteal\.go|schema\.go`, `.`},
+	{"internal/release", "FuzzSchema", `shape\.go|value\.go|xteal\.go|schema\.go`, `.`},
 	{"internal/release", "FuzzEdit", `/edit\.go`, `.`},
 	{"internal/release", "FuzzAdopt", `adopt\.go`, `.`},
 }
