@@ -142,7 +142,7 @@ func (r *reader) variables(data []byte) map[string]string {
 // control is the first character that a line of text does not hold, quoted.
 func control(s string) string {
 	for _, c := range s {
-		if c < ' ' && c != '\t' || c == 0x7f || c == 0x85 || c == 0x2028 || c == 0x2029 {
+		if c < ' ' && c != '\t' || c == 0x7f || misleading(c) {
 			return show(string(c))
 		}
 	}

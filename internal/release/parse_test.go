@@ -132,6 +132,10 @@ func TestBadBytes(t *testing.T) {
 		"byte order mark":  {fstest.MapFS{Manifest: {Data: []byte("\xef\xbb\xbfname: shop\n")}}, "yaml_refused environments/staging/shop/release.yaml:1: starts with a byte order mark; save the file without it"},
 		"not UTF-8":        {fstest.MapFS{Manifest: {Data: []byte("name: shop\nx: \xff\n")}}, "yaml_refused environments/staging/shop/release.yaml:2: not UTF-8; save the file as UTF-8"},
 		"UTF-16":           {fstest.MapFS{Manifest: {Data: []byte("\xff\xfen\x00a\x00")}}, "yaml_refused environments/staging/shop/release.yaml:1: not UTF-8; save the file as UTF-8"},
+		"a hidden line":    {fstest.MapFS{Manifest: {Data: []byte("name: shop\n# plain \u2028services: {}\n")}}, "yaml_refused environments/staging/shop/release.yaml:2: the character U+2028, which not everybody sees or reads alike; remove it, or write it as an escape in double quotes"},
+		"turned text":      {fstest.MapFS{Manifest: {Data: []byte("name: shop\n# \u202e plain\n")}}, "yaml_refused environments/staging/shop/release.yaml:2: the character U+202E, which not everybody sees or reads alike; remove it, or write it as an escape in double quotes"},
+		"old line ends":    {fstest.MapFS{Manifest: {Data: []byte("name: shop\r\n# plain\rservices: {}\n")}}, "yaml_refused environments/staging/shop/release.yaml:2: a carriage return without a line feed, which not everybody sees or reads alike; remove it, or write it as an escape in double quotes"},
+		"hidden aliases":   {fstest.MapFS{Manifest: {Data: []byte("name: !!map &a {<<: *a}\n")}}, `yaml_refused environments/staging/shop/release.yaml:1: tag "!!map" is not allowed; remove the tag, and quote the value if it is a text`},
 		"too long":         {fstest.MapFS{Manifest: {Data: []byte("#" + strings.Repeat("x", maxManifest))}}, "yaml_refused environments/staging/shop/release.yaml: longer than 1048576 bytes; make it smaller"},
 		"too deep":         {fstest.MapFS{Manifest: {Data: []byte("name: shop\nx: " + deep + "\n")}}, "yaml_refused environments/staging/shop/release.yaml:2: nested deeper than 32; write it flatter"},
 		"aliases":          {fstest.MapFS{Manifest: {Data: []byte(bombs)}}, "yaml_refused environments/staging/shop/release.yaml:2: more than 10000 values; write less; aliases and merge keys count written out"},
@@ -236,8 +240,20 @@ func sameAsCompose(t *testing.T, dir fs.FS, r *Release) {
 	if err != nil {
 		t.Fatalf("Compose refuses it: %v", err)
 	}
+	if diff := unlike(project, r); diff != "" {
+		t.Error(diff)
+	}
+	for _, s := range r.Services {
+		sameFiles(t, s, project.Services[s.Name])
+	}
+}
+
+// unlike is where a release differs from what Compose made of the same bytes, "" for
+// nowhere.
+func unlike(project *composetypes.Project, r *Release) string {
+	var out strings.Builder
 	if len(project.Services) != len(r.Services) {
-		t.Errorf("Compose has %d services, we have %d", len(project.Services), len(r.Services))
+		fmt.Fprintf(&out, "Compose has %d services, we have %d\n", len(project.Services), len(r.Services))
 	}
 	same := cmp.Options{
 		cmpopts.EquateEmpty(),
@@ -256,24 +272,24 @@ func sameAsCompose(t *testing.T, dir fs.FS, r *Release) {
 		theirs := project.Services[s.Name]
 		theirs.DependsOn = withoutInactive(theirs.DependsOn, r)
 		if d := cmp.Diff(theirs, s.Config, same); d != "" {
-			t.Errorf("%s (-Compose +teal):\n%s", s.Name, d)
+			fmt.Fprintf(&out, "%s (-Compose +teal):\n%s\n", s.Name, d)
 		}
-		sameFiles(t, s, theirs)
 		name, digest, _ := strings.Cut(theirs.Image, "@")
 		if bare, _, _ := strings.Cut(path.Base(name), ":"); !strings.HasSuffix(s.Image, bare+"@"+digest) {
-			t.Errorf("%s: image %s, Compose has %s", s.Name, s.Image, theirs.Image)
+			fmt.Fprintf(&out, "%s: image %s, Compose has %s\n", s.Name, s.Image, theirs.Image)
 		}
 	}
 	for _, v := range r.Volumes {
 		if d := cmp.Diff(project.Volumes[v.Name], v.Config, same); d != "" {
-			t.Errorf("volume %s (-Compose +teal):\n%s", v.Name, d)
+			fmt.Fprintf(&out, "volume %s (-Compose +teal):\n%s\n", v.Name, d)
 		}
 	}
 	for _, n := range r.Networks {
 		if d := cmp.Diff(project.Networks[n.Name], n.Config, same); d != "" {
-			t.Errorf("network %s (-Compose +teal):\n%s", n.Name, d)
+			fmt.Fprintf(&out, "network %s (-Compose +teal):\n%s\n", n.Name, d)
 		}
 	}
+	return out.String()
 }
 
 func zero[T any](p *T) T {

@@ -87,6 +87,10 @@ func (r *reader) document(data []byte) *node {
 		r.fail(YAMLRefused, badLine(data), "save the file as UTF-8", "not UTF-8")
 		return nil
 	}
+	if line, what := misread(data); what != "" {
+		r.fail(YAMLRefused, line, "remove it, or write it as an escape in double quotes", "%s, which not everybody sees or reads alike", what)
+		return nil
+	}
 	root, err := decode(data)
 	var second *secondDocument
 	switch {
@@ -127,6 +131,30 @@ func badLine(data []byte) int {
 		data = data[size:]
 	}
 	return line
+}
+
+// misread finds the first character that shows people another text than the parser
+// reads; what is "" if there is none.
+func misread(data []byte) (line int, what string) {
+	line = 1
+	for i, c := range string(data) {
+		switch {
+		case c == '\n':
+			line++
+		case c == '\r' && (i+1 == len(data) || data[i+1] != '\n'):
+			return line, "a carriage return without a line feed"
+		case misleading(c):
+			return line, fmt.Sprintf("the character %U", c)
+		}
+	}
+	return 0, ""
+}
+
+// misleading is a line break of YAML 1.1 alone, which puts a key on what an editor shows
+// as the line of a comment and moves the lines of every message; a mark that turns the
+// order of letters around; and a byte order mark inside a text.
+func misleading(c rune) bool {
+	return c == '\u0085' || c == '\u2028' || c == '\u2029' || c >= '\u202a' && c <= '\u202e' || c >= '\u2066' && c <= '\u2069' || c == '\ufeff'
 }
 
 type secondDocument struct{ line int }
@@ -192,6 +220,8 @@ func (x *expander) count(n *yaml.Node, depth int) bool {
 	return false
 }
 
+// expand returns nil for what is refused. That is walked all the same: the limits hold
+// for every part that anybody may walk later, and a loop can stand there too.
 func (x *expander) expand(y *yaml.Node, depth int) *node {
 	if !x.count(y, depth) {
 		return nil
@@ -205,6 +235,9 @@ func (x *expander) expand(y *yaml.Node, depth int) *node {
 	}
 	if y.Style&yaml.TaggedStyle != 0 {
 		x.fail(YAMLRefused, y.Line, "remove the tag, and quote the value if it is a text", "tag %s is not allowed", show(y.Tag))
+		for _, c := range y.Content {
+			x.expand(c, depth+1)
+		}
 		return nil
 	}
 	n := &node{line: y.Line}
@@ -251,11 +284,16 @@ func (x *expander) mapping(n *node, y *yaml.Node, depth int) {
 			return
 		}
 		switch {
-		case k.Kind != yaml.ScalarNode || k.Style&yaml.TaggedStyle != 0 || k.ShortTag() == "!!null" || k.Value == "":
+		case k.Kind != yaml.ScalarNode || k.Style&yaml.TaggedStyle != 0 || k.ShortTag() == "!!null" || k.Value == "" || strings.ContainsRune(k.Value, 0):
 			x.fail(YAMLRefused, k.Line, "write the key as a plain word", "a key that is not a word")
+			if k.Kind != yaml.ScalarNode {
+				x.expand(k, depth+1)
+			}
+			x.expand(v, depth+1)
 			continue
 		case seen[k.Value] > 0:
 			x.fail(YAMLRefused, k.Line, "keep one of them", "key %s again, first on line %d", show(k.Value), seen[k.Value])
+			x.expand(v, depth+1)
 			continue
 		}
 		seen[k.Value] = k.Line
