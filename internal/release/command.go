@@ -2,6 +2,7 @@ package release
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 
 	shellwords "github.com/mattn/go-shellwords"
@@ -57,10 +58,19 @@ func addressList(r *reader, at string, n *node) any {
 		return nil
 	}
 	for _, a := range v {
-		if _, err := netip.ParseAddr(a.(string)); err != nil {
+		if !plainAddress(a.(string)) {
 			r.wrong(n.line, "write an IP address", "%s: %s is not an IP address", at, show(a.(string)))
 			return nil
 		}
 	}
 	return v
+}
+
+var zone = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`)
+
+// plainAddress reports whether s is an IP address; a zone is the name of an interface,
+// of which net/netip takes any text.
+func plainAddress(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err == nil && zone.MatchString(a.Zone())
 }

@@ -12,7 +12,7 @@ import (
 
 var (
 	envName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,254}$`)
-	labelName = regexp.MustCompile(`^[^\s=]{1,255}$`)
+	labelName = regexp.MustCompile(`^[^\s=\x00-\x1f\x7f]{1,255}$`)
 	hostName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
 	sysctl    = regexp.MustCompile(`^[a-z0-9_./-]{1,255}$`)
 	option    = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`)
@@ -137,7 +137,7 @@ var (
 	}
 
 	healthcheck = object{
-		"test":           either(filled, testCommand, nil),
+		"test":           either(lines, testCommand, nil),
 		"interval":       span,
 		"timeout":        span,
 		"retries":        whole(0, 1000),

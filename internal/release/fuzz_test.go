@@ -14,7 +14,7 @@ import (
 )
 
 // FuzzParse: no bytes stop the parser, every answer is fit for a terminal, and what is
-// accepted can be planned and is accepted by Compose from the same bytes.
+// accepted can be planned, and Compose reads the same of the same bytes.
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds(f) {
 		f.Add(s)
@@ -63,13 +63,25 @@ func judged(t failing, data []byte) (ok bool) {
 	if _, err := PlanShared(r, testHost, testTarget(r)); err != nil {
 		t.Errorf("%v", err)
 	}
-	_, err := loader.LoadWithContext(context.Background(), composetypes.ConfigDetails{WorkingDir: "/", Environment: composetypes.Mapping{},
+	project, err := loader.LoadWithContext(context.Background(), composetypes.ConfigDetails{WorkingDir: "/", Environment: composetypes.Mapping{},
 		ConfigFiles: []composetypes.ConfigFile{{Filename: Manifest, Content: data}}}, func(o *loader.Options) {
 		o.SetProjectName("shop", true)
 		o.SkipResolveEnvironment = true
+		o.PruneUnnecessaryResources = true
 	})
 	if err != nil {
 		t.Errorf("Compose refuses what teal takes: %v", err)
+		return true
+	}
+	for name, s := range project.Services { // FuzzEnvFile has what is in the files
+		if len(s.EnvFiles) > 0 {
+			one, _ := r.Service(name)
+			s.Environment = one.Config.Environment
+			project.Services[name] = s
+		}
+	}
+	if diff := unlike(project, r); diff != "" {
+		t.Errorf("Compose reads the same bytes in another way:\n%s", diff)
 	}
 	return true
 }

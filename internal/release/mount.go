@@ -2,7 +2,6 @@ package release
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -25,6 +24,10 @@ func shortMount(r *reader, at string, n *node) any {
 	}
 	if len(parts) == 1 {
 		return r.anonymous(at, n)
+	}
+	if c := parts[0][0] | 0x20; len(parts[0]) == 1 && 'a' <= c && c <= 'z' {
+		r.wrong(n.line, "give the volume a longer name, or write the long form", "%s: Compose takes one letter before a colon for a drive of Windows, %s", at, show(text))
+		return nil
 	}
 	out := map[string]any{"source": parts[0], "target": parts[1], "type": "volume"}
 	bind := strings.ContainsAny(parts[0][:1], "/.~")
@@ -187,7 +190,7 @@ func extraHosts(r *reader, at string, n *node) any {
 			return
 		}
 		address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
-		if _, err := netip.ParseAddr(address); err != nil && address != "host-gateway" {
+		if !plainAddress(address) && address != "host-gateway" {
 			r.wrong(n.line, "write an IP address or host-gateway", "%s: %s is not an IP address", at, show(address))
 			return
 		}

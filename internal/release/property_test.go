@@ -286,7 +286,7 @@ func TestKeys(t *testing.T) {
 		{"    networks: {default: {%s: %s}}", serviceNetwork},
 		{"    depends_on: {b: {condition: service_started, %s: %s}}", object{"required": nil}},
 		{"    networks: [n]\nnetworks: {n: {%s: %s}}", networkKeys},
-		{"    volumes: [\"v:/x:ro\"]\nvolumes: {v: {%s: %s}}", volumeKeys},
+		{"    volumes: [\"vol:/x:ro\"]\nvolumes: {vol: {%s: %s}}", volumeKeys},
 	} {
 		for _, key := range sorted(table.keys) {
 			for _, value := range values {

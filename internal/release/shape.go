@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // shape reads one value strictly and returns it as Compose's model has it: string,
@@ -37,7 +38,11 @@ func (o object) read(r *reader, at string, n *node) any {
 // unknown refuses a key and says what it may have been.
 func (r *reader) unknown(at string, f field, known []string) {
 	next := "remove it"
-	if near := nearest(f.key, known); near != "" {
+	if i := strings.IndexFunc(f.key, func(c rune) bool { return c > 0x7f }); i >= 0 && i < 64 {
+		// A letter of another script looks like one of ours.
+		c, _ := utf8.DecodeRuneInString(f.key[i:])
+		next = fmt.Sprintf("keys are written in ASCII, and letter %d is %U", utf8.RuneCountInString(f.key[:i])+1, c)
+	} else if near := nearest(f.key, known); near != "" {
 		next = fmt.Sprintf("did you mean %q?", near)
 	} else if len(known) <= 12 {
 		next = "known here: " + strings.Join(known, ", ")

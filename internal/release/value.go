@@ -74,8 +74,21 @@ func optionValue(r *reader, at string, n *node) any {
 	return str(r, at, n)
 }
 
-// filled is a text that is not empty.
+// filled is a text of one line that is not empty: a name, a path, an option.
 func filled(r *reader, at string, n *node) any {
+	v, ok := lines(r, at, n).(string)
+	if !ok {
+		return nil
+	}
+	if c := control(v); c != "" || strings.ContainsRune(v, '\t') {
+		r.wrong(n.line, "remove it", "%s: %s holds a control character", at, show(v))
+		return nil
+	}
+	return v
+}
+
+// lines is a text that is not empty, of one line or several: a script.
+func lines(r *reader, at string, n *node) any {
 	if r.draws(takes(schema{"type": "string", "minLength": 1})) {
 		return nil
 	}
@@ -163,12 +176,19 @@ func size(r *reader, at string, n *node) any {
 		r.wrong(n.line, fmt.Sprintf("write it in quotes: %q", s), "%s: Compose wants a text or a whole number, and %s is neither", at, show(s))
 		return nil
 	}
-	if b, err := units.RAMInBytes(s); err != nil || b < 0 || !sizeForm.MatchString(s) {
+	if n.tag == "!!int" && n.reads != s { // 010 is eight
+		r.wrong(n.line, "write plain decimal digits", "%s: Compose would read %s as %s", at, show(s), show(n.reads))
+		return nil
+	}
+	// What is too large for the type comes out as any number, another on each processor.
+	if b, err := units.RAMInBytes(s); err != nil || b < 0 || b > maxSize || !sizeForm.MatchString(s) {
 		r.wrong(n.line, "write a size such as 512m or 2g", "%s: %s is not a size", at, show(s))
 		return nil
 	}
 	return s
 }
+
+const maxSize = 1 << 60 // bytes
 
 var sizeForm = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,3})?([kKmMgGtT]i?)?[bB]?$`)
 
