@@ -41,6 +41,8 @@ func (a Adoption) Apply(file string, compose []byte) ([]byte, []Adopted, Problem
 	}
 	w.lines = lineStarts(compose)
 	switch {
+	case a.Host != "" && !hostForm.MatchString(a.Host):
+		w.wrong(0, hint(hostForm), "%s is not a host for the proposed routes", show(a.Host))
 	case valueOf(root, "x-teal") != nil:
 		w.wrong(keyLine(root, "x-teal"), "edit it, or make the next release with tealctl release new", "it is a manifest already")
 	case root.Style&yaml.FlowStyle != 0:
@@ -51,10 +53,11 @@ func (a Adoption) Apply(file string, compose []byte) ([]byte, []Adopted, Problem
 	if len(w.problems) > 0 {
 		return nil, nil, w.problems
 	}
-	w.top(root)
+	if w.top(root); len(w.problems) > 0 {
+		return nil, nil, w.problems.tidy()
+	}
 	out, _ := w.write()
 	if !w.keeps(compose, out) {
-		w.wrong(1, "write it with one key a line and each value on its own line or below", "the file is written in a way that cannot be edited safely")
 		return nil, nil, w.problems
 	}
 	slices.SortStableFunc(w.done, func(x, y Adopted) int { return cmp.Compare(x.Line, y.Line) })
@@ -68,8 +71,9 @@ type adopter struct {
 	modes   []string // x-teal.volumes, written
 	has     map[string]bool
 	routed  int
-	dropped map[int]bool // lines that are gone
-	gone    map[int]bool // lines of the keys that were removed
+	dropped map[int]bool      // lines that are gone
+	gone    map[int]bool      // lines of the keys that were removed
+	given   map[string]string // by service: the image that was written, "" for none
 }
 
 // keeps reads the result once more: whatever was not removed or edited on purpose says what
@@ -78,53 +82,38 @@ func (w *adopter) keeps(before, after []byte) bool {
 	var was, is reader
 	a, b := was.document(before), is.document(after)
 	if a == nil || b == nil {
+		w.wrong(1, "write it with one key a line and each value on its own line or below", "the file is written in a way that cannot be edited safely")
 		return false
 	}
-	if !w.same(a, b, map[string]bool{"name": true, "services": true, "networks": true, "volumes": true}) {
-		return false
-	}
-	for _, kind := range []string{"services", "networks", "volumes"} {
-		for _, f := range children(a.get(kind)) {
-			if !w.same(f.value, b.get(kind).get(f.key), map[string]bool{"image": true, "deploy": true, "healthcheck": true, "networks": true}) {
-				return false
+	service := func(at string) (string, bool) {
+		for name := range w.given {
+			if join("services", name) == at {
+				return name, true
 			}
 		}
+		return "", false
 	}
-	return true
-}
-
-// same compares the keys of two mappings, but for those that were edited on purpose.
-func (w *adopter) same(a, b *node, edited map[string]bool) bool {
-	if a.empty() || a.kind != mapping {
-		return equal(a, b)
+	c := comparison{
+		gone: w.gone,
+		added: func(at, key string) bool {
+			name, is := service(at)
+			return at == "" && (key == "name" || key == "x-teal") || is && (key == "x-teal" || key == "image" && w.given[name] != "")
+		},
+		other: func(at string, _, is *node) bool {
+			text := w.App
+			if at != "name" {
+				at, image := strings.CutSuffix(at, ".image")
+				name, known := service(at)
+				if text = w.given[name]; !image || !known || text == "" {
+					return false
+				}
+			}
+			return !is.empty() && is.kind == scalar && is.text == text
+		},
 	}
-	for _, f := range a.fields {
-		if strings.HasPrefix(f.key, "x-") {
-			continue // a fragment: what is made of it is compared where it is used
-		}
-		if other := b.get(f.key); !w.gone[f.line] && !edited[f.key] && (other == nil || !equal(f.value, other)) {
-			return false
-		}
-	}
-	return true
-}
-
-func equal(a, b *node) bool {
-	if a.empty() || b.empty() {
-		return a.empty() && b.empty()
-	}
-	if a.kind != b.kind || a.text != b.text || a.reads != b.reads || len(a.fields) != len(b.fields) || len(a.items) != len(b.items) {
+	if !c.same("", a, b) {
+		w.wrong(c.line, "write it with one key a line and each value on its own line or below", "%s: the file is written in a way that cannot be edited safely", c.at)
 		return false
-	}
-	for i := range a.fields {
-		if a.fields[i].key != b.fields[i].key || !equal(a.fields[i].value, b.fields[i].value) {
-			return false
-		}
-	}
-	for i := range a.items {
-		if !equal(a.items[i], b.items[i]) {
-			return false
-		}
 	}
 	return true
 }
@@ -134,13 +123,13 @@ func (w *adopter) note(line int, format string, args ...any) {
 }
 
 func (w *adopter) top(root *yaml.Node) {
-	w.has, w.dropped, w.gone = map[string]bool{}, map[int]bool{}, map[int]bool{}
+	w.has, w.dropped, w.gone, w.given = map[string]bool{}, map[int]bool{}, map[int]bool{}, map[string]string{}
 	head := ""
 	if n := valueOf(root, "name"); n == nil {
-		head = "name: " + w.App + "\n"
+		head = "name: " + stringText(w.App) + "\n"
 		w.note(1, "name: %s, the name of the directory", w.App)
 	} else if n.Value != w.App {
-		w.set("name", n, w.App)
+		w.put("name", n, w.App, stringText)
 		w.note(n.Line, "name: %s, the name of the directory", w.App)
 	}
 	w.prune(root, topKeys, "")
@@ -284,13 +273,14 @@ func (w *adopter) service(k, v *yaml.Node) {
 	image, build := valueOf(v, "image"), valueOf(v, "build")
 	var add []string
 	given := w.Images[name]
+	w.given[name] = given
 	switch {
 	case image != nil && given != "" && image.Kind == yaml.ScalarNode:
 		was := image.Value
 		w.set(at+".image", image, given)
 		w.note(image.Line, "%s.image: %s is %s", at, plainText(was), given)
 	case image == nil && given != "":
-		add = append(add, "image: "+given)
+		add = append(add, "image: "+scalarText(given))
 	case image == nil:
 		w.note(k.Line, "%s.image: its digest is left to you: --image %s=name@sha256:… of what your pipeline builds", at, name)
 	}

@@ -54,7 +54,68 @@ func (e Edit) Apply(file string, manifest []byte) ([]byte, []Changed, Problems) 
 		return nil, nil, w.problems.tidy()
 	}
 	out, changed := w.write()
+	if changed = w.followed(e, out, changed); len(w.problems) > 0 {
+		return nil, nil, w.problems.tidy()
+	}
 	return out, changed, nil
+}
+
+// followed reads the result once more. What was asked for stands there, and nothing else
+// is another, but for what is written in one place with a changed value and used in
+// several: that is named as well. Any other result is not handed on.
+func (w *editor) followed(e Edit, after []byte, changed []Changed) []Changed {
+	var before, now reader
+	was, is := before.document(w.data), now.document(after)
+	asked := map[string]bool{}
+	for _, c := range changed {
+		asked[c.Field] = true
+	}
+	c := comparison{
+		added: func(at, key string) bool {
+			return at == "x-teal" && asked["x-teal."+key] || at == "x-teal.source" && asked["x-teal.source."+key]
+		},
+		other: func(at string, was, is *node) bool {
+			for _, one := range changed {
+				from, _ := dollars(one.Was)
+				switch {
+				case is.empty() || is.kind != scalar || is.text != one.Is:
+				case one.Field == at:
+					return true
+				case one.Was != "" && was.text == from && was.line == one.Line && was.kind == scalar: // by an alias or a merge key
+					changed = append(changed, Changed{at, was.line, one.Was, one.Is})
+					return true
+				}
+			}
+			return false
+		},
+	}
+	const next = "write it plainly on one line, apart from other values"
+	switch {
+	case is == nil:
+		w.wrong(1, next, "the manifest is written in a way that cannot be edited safely")
+	case !c.same("", was, is):
+		w.wrong(c.line, next, "%s: the manifest is written in a way that cannot be edited safely", c.at)
+	default:
+		teal := is.get("x-teal")
+		for _, part := range append(sourceParts(e.Source), sourcePart{"version", e.Version}, sourcePart{"preparedBy", e.PreparedBy}) {
+			from := teal
+			if part.key == "repository" || part.key == "commit" {
+				from = teal.get("source")
+			}
+			if n := from.get(part.key); part.text != "" && (n == nil || n.text != part.text) {
+				w.wrong(lineOf(teal), next, "x-teal: %s cannot be written safely", part.key)
+			}
+		}
+		if n := teal.get("sequence"); e.Sequence > 0 && (n == nil || n.tag != "!!int" || n.text != strconv.FormatInt(e.Sequence, 10)) {
+			w.wrong(lineOf(teal), next, "x-teal: sequence cannot be written safely")
+		}
+		for _, name := range sorted(e.Images) {
+			if n := is.get("services").get(name).get("image"); n == nil || n.text != e.Images[name] {
+				w.wrong(lineOf(is.get("services").get(name)), next, "%s.image cannot be written safely", join("services", name))
+			}
+		}
+	}
+	return changed
 }
 
 // plainKeys refuses keys with a tag, as Parse does: a reader does not take such a key for
@@ -209,14 +270,19 @@ func behind(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// set writes a text in the place of a value.
-func (w *editor) set(field string, n *yaml.Node, text string) {
+// set writes a text in the place of a value, in the quotes that are there.
+func (w *editor) set(field string, n *yaml.Node, text string) { w.put(field, n, text, scalarText) }
+
+// put is set with a writer of the text where there are no quotes; nil is for a number,
+// which has none.
+func (w *editor) put(field string, n *yaml.Node, text string, write func(string) string) {
 	was := behind(n)
 	if was == nil || was.Kind != yaml.ScalarNode {
 		w.wrong(n.Line, "write one plain value", "%s: a text belongs here", field)
 		return
 	}
-	if was.Value == text {
+	quotes := was.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
+	if was.Value == strings.ReplaceAll(text, "$", "$$") && (write != nil || !quotes) {
 		return
 	}
 	from, to, ok := w.span(n)
@@ -225,8 +291,11 @@ func (w *editor) set(field string, n *yaml.Node, text string) {
 		return
 	}
 	quote := w.data[from]
-	written := scalarText(text)
-	if n.Kind == yaml.ScalarNode && (quote == '\'' || quote == '"') && quotable.MatchString(text) {
+	written := text
+	if write != nil {
+		written = write(text)
+	}
+	if write != nil && n.Kind == yaml.ScalarNode && (quote == '\'' || quote == '"') && quotable.MatchString(text) {
 		written = string(quote) + strings.ReplaceAll(text, "$", "$$") + string(quote)
 	}
 	for _, c := range w.cuts {
@@ -254,6 +323,15 @@ func scalarText(text string) string {
 	return strconv.Quote(text) // of printable ASCII, which YAML reads alike
 }
 
+// stringText is scalarText where Compose asks for a text: `1e3` and `true` are none.
+func stringText(text string) string {
+	written := scalarText(text)
+	if n, err := decode([]byte(written)); err != nil || n.ShortTag() != "!!str" {
+		return strconv.Quote(strings.ReplaceAll(text, "$", "$$"))
+	}
+	return written
+}
+
 // images sets those of the services.
 func (w *editor) images(root *yaml.Node, images map[string]string) {
 	if len(images) == 0 {
@@ -278,10 +356,10 @@ func (w *editor) images(root *yaml.Node, images map[string]string) {
 		}
 		image := valueOf(service, "image")
 		if image == nil {
-			w.wrong(keyLine(services, name), "write image:", "services.%s has no image", name)
+			w.wrong(keyLine(services, name), "write image:", "%s has no image", join("services", name))
 			continue
 		}
-		w.set("services."+name+".image", image, images[name])
+		w.set(join("services", name)+".image", image, images[name])
 	}
 }
 
@@ -310,7 +388,11 @@ func (w *editor) teal(root *yaml.Node, e Edit) {
 			return
 		}
 		if n := valueOf(block, key); n != nil {
-			w.set("x-teal."+key, n, text)
+			write := scalarText
+			if key == "sequence" {
+				write = nil
+			}
+			w.put("x-teal."+key, n, text, write)
 		} else {
 			add = append(add, Changed{"x-teal." + key, 0, "", text})
 		}

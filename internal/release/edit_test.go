@@ -2,8 +2,10 @@ package release
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,14 +42,23 @@ func TestEdit(t *testing.T) {
 		"a merged image": {
 			"x-base: &b\n  image: " + oldImage + " # here\nservices:\n  web:\n    <<: *b\nx-teal: {version: v1, sequence: 7, source: {repository: a, commit: b}, preparedBy: c}\n",
 			"x-base: &b\n  image: " + newImage + " # here\nservices:\n  web:\n    <<: *b\nx-teal: {version: v2.0.0, sequence: 43, source: {repository: git@example.com:a.git, commit: abababababababababababababababababababab}, preparedBy: ci-bot}\n", ""},
-		"over lines":         {service + "x-teal:\n  version: >\n    v1\n  sequence: 7\n", "", ":4: x-teal.version: the value cannot be changed in place; write it plainly on one line"},
-		"no x-teal":          {service, "", ":1: there is no x-teal block to write the version to; write x-teal:"},
-		"an unknown service": {"services:\n  wep: {image: a}\nx-teal: {version: v1, sequence: 1}\n", "", `:1: there is no service "web"; did you mean "wep"?`},
-		"no image":           {"services:\n  web: {build: .}\nx-teal: {version: v1, sequence: 1}\n", "", `:2: services.web has no image; write image:`},
-		"source is a word":   {service + "x-teal: {version: v1, sequence: 1, source: x}\n", "", ":3: x-teal.source is no mapping"},
-		"not YAML":           {"a: [", "", "not YAML"},
-		"a loop":             {"services: &s {web: *s}\n", "", "nested deeper"},
-		"two documents":      {"a: 1\n---\nb: 1\n", "", "a second document"},
+		"a number in quotes": {
+			service + "x-teal: {version: v1, sequence: '7', source: {repository: a, commit: b}, preparedBy: ''}\n",
+			"services:\n  web: {image: " + newImage + "}\nx-teal: {version: v2.0.0, sequence: 43, source: {repository: git@example.com:a.git, commit: abababababababababababababababababababab}, preparedBy: 'ci-bot'}\n", ""},
+		"a loop behind a tag":              {"services: {web: !!map &a {<<: *a}}\nx-teal: {version: v1, sequence: 1}\n", "", "nested deeper"},
+		"a loop behind a key that is none": {"? [a]\n: &a {<<: *a}\nservices: {web: {image: a}}\nx-teal: {version: v1, sequence: 1}\n", "", "nested deeper"},
+		"a loop in a second one":           {"services: {web: {image: a}}\nservices: &a {<<: *a}\nx-teal: {version: v1, sequence: 1}\n", "", "nested deeper"},
+		"a bomb behind tags":               {bomb(40) + "services: {web: *a40}\nx-teal: {version: v1, sequence: 1}\n", "", "more than 10000 values"},
+		"a line that only YAML 1.1 ends":   {service + "x-teal:\n  version: v1\n  sequence: 7\u2028other: |\n  text\n", "", ":5: the character U+2028"},
+		"a block in two places":            {"services: {web: {image: " + oldImage + ", labels: &t {version: v1, sequence: 7}}}\nx-teal: *t\n", "", ":1: services.web.labels.source: the manifest is written in a way that cannot be edited safely"},
+		"over lines":                       {service + "x-teal:\n  version: >\n    v1\n  sequence: 7\n", "", ":4: x-teal.version: the value cannot be changed in place; write it plainly on one line"},
+		"no x-teal":                        {service, "", ":1: there is no x-teal block to write the version to; write x-teal:"},
+		"an unknown service":               {"services:\n  wep: {image: a}\nx-teal: {version: v1, sequence: 1}\n", "", `:1: there is no service "web"; did you mean "wep"?`},
+		"no image":                         {"services:\n  web: {build: .}\nx-teal: {version: v1, sequence: 1}\n", "", `:2: services.web has no image; write image:`},
+		"source is a word":                 {service + "x-teal: {version: v1, sequence: 1, source: x}\n", "", ":3: x-teal.source is no mapping"},
+		"not YAML":                         {"a: [", "", "not YAML"},
+		"a loop":                           {"services: &s {web: *s}\n", "", "nested deeper"},
+		"two documents":                    {"a: 1\n---\nb: 1\n", "", "a second document"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _, problems := fullEdit.Apply("f", []byte(c.in))
@@ -198,17 +209,18 @@ func TestEditProperties(t *testing.T) {
 	})
 }
 
-// FuzzEdit: no bytes stop the editor, and what it writes says what was asked.
+// FuzzEdit: no bytes stop the editor, what it writes says what was asked, and all else
+// says what it said; what Parse took, it still takes.
 func FuzzEdit(f *testing.F) {
 	for _, s := range seeds(f) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e := Edit{Version: "v2.0.0", Sequence: 43, Images: map[string]string{}, Source: fullEdit.Source, PreparedBy: "a b's \"$\""}
+		e := Edit{Version: "v2.0.0", Sequence: 43, Images: map[string]string{}, Source: fullEdit.Source, PreparedBy: "a-b's\"$\""}
 		for _, s := range MarksOf(data).Images {
 			e.Images[s.Service] = newImage
 		}
-		after, _, problems := e.Apply("f", data)
+		after, changed, problems := e.Apply("f", data)
 		if len(problems) > 0 {
 			return
 		}
@@ -216,5 +228,92 @@ func FuzzEdit(f *testing.F) {
 		if m.Version != e.Version || m.Sequence != e.Sequence || m.Source != e.Source {
 			t.Errorf("marks %+v of\n%s\nmade of\n%s", m, after, data)
 		}
+		for _, s := range m.Images {
+			if e.Images[s.Service] != s.Image {
+				t.Errorf("%s runs %s", s.Service, s.Image)
+			}
+		}
+		// Read as an editor does, only what is named is another.
+		was, is := flat(editorView(t, data)), flat(editorView(t, after))
+		for _, c := range changed {
+			for _, values := range []map[string]string{was, is} {
+				maps.DeleteFunc(values, func(at, _ string) bool { return at == c.Field || strings.HasPrefix(at, c.Field+".") })
+			}
+		}
+		if diff := cmp.Diff(was, is); diff != "" {
+			t.Errorf("%s\n%s\nmade of\n%s", diff, after, data)
+		}
+		follower := slices.ContainsFunc(changed, func(c Changed) bool {
+			own := []string{"x-teal.version", "x-teal.sequence", "x-teal.source", "x-teal.source.repository", "x-teal.source.commit", "x-teal.preparedBy"}
+			return !slices.Contains(own, c.Field) && !strings.HasSuffix(c.Field, ".image")
+		})
+		_, before := Parse(manifest(string(data)), "staging", "shop")
+		if _, left := Parse(manifest(string(after)), "staging", "shop"); len(before) == 0 && len(left) > 0 && !follower {
+			t.Errorf("%v of\n%s\nmade of\n%s", left, after, data)
+		}
 	})
+}
+
+// flat is a value of a manifest by path, without the fragments for anchors.
+func flat(v any) map[string]string {
+	out := map[string]string{}
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, value := range v {
+				if !fragment(at, key) {
+					walk(join(at, key), value)
+				}
+			}
+		case []any:
+			for i, item := range v {
+				walk(fmt.Sprintf("%s[%d]", at, i), item)
+			}
+		default:
+			out[at] = fmt.Sprintf("%T %v", v, v)
+		}
+	}
+	walk("", v)
+	return out
+}
+
+// bomb is a document of levels that merge the one before three times, hidden behind tags.
+func bomb(levels int) string {
+	text := "x-0: &a0 !!map {x: 1}\n"
+	for i := 1; i <= levels; i++ {
+		text += fmt.Sprintf("x-%d: &a%d !!map {<<: [*a%d, *a%d, *a%d]}\n", i, i, i-1, i-1, i-1)
+	}
+	return text
+}
+
+// TestEditFollowed: what is another because it is written in one place with a changed
+// value is named.
+func TestEditFollowed(t *testing.T) {
+	in := "services:\n  web: {image: &i " + oldImage + "}\n  two: {image: *i, labels: {v: *v}}\nx-teal: {version: &v v1, sequence: 7}\n"
+	in = strings.Replace(in, "services:", "x-v: &v v1\nservices:", 1)
+	in = strings.Replace(in, "version: &v v1", "version: v1, links: {a: &l https://a}, preparedBy: *v", 1)
+	e := Edit{Version: "v2", Sequence: 8, Images: map[string]string{"web": newImage}}
+	_, changed, problems := e.Apply("f", []byte(in))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, c := range changed {
+		got = append(got, fmt.Sprintf("%d %s", c.Line, c.Field))
+	}
+	if diff := cmp.Diff([]string{"3 services.web.image", "5 x-teal.version", "5 x-teal.sequence", "3 services.two.image"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestEditDollars: a text with dollar signs is compared as it reads, not as it is written.
+func TestEditDollars(t *testing.T) {
+	in := "x-teal: {version: v1, sequence: 1, preparedBy: a$$b}\n"
+	for text, want := range map[string]string{"a$b": in, "a$$b": strings.Replace(in, "a$$b", `"a$$$$b"`, 1)} {
+		got, changed, problems := Edit{PreparedBy: text}.Apply("f", []byte(in))
+		if string(got) != want || len(problems) > 0 || (len(changed) > 0) != (want != in) {
+			t.Errorf("%s: %s %v %v", text, got, changed, problems)
+		}
+	}
 }

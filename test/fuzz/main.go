@@ -58,7 +58,7 @@ var targets = []target{
 	{"internal/release", "FuzzParse", `parse\.go|manifest\.go|compose\.go|service\.go|route\.go|mount\.go|command\.go|file\.go|shape\.go|value\.go|xteal\.go|yaml\.go`, `.`},
 	{"internal/release", "FuzzEnvFile", `envfile\.go`, `.`},
 	{"internal/release", "FuzzSchema", `shape\.go|value\.go|xteal\.go|schema\.go`, `.`},
-	{"internal/release", "FuzzEdit", `/edit\.go`, `.`},
+	{"internal/release", "FuzzEdit", `edit\.go`, `.`},
 	{"internal/release", "FuzzAdopt", `adopt\.go`, `.`},
 }
 
