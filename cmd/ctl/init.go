@@ -105,8 +105,13 @@ func (t *tool) runInit(ctx context.Context, n initial) error {
 	}
 	dir := path.Join("environments", n.env, n.adoption.App)
 	files := map[string][]byte{release.Manifest: manifest}
+	beside, err := os.OpenRoot(filepath.Dir(n.from))
+	if err != nil {
+		return usage(err)
+	}
+	defer beside.Close() // only read from
 	for _, name := range release.FilesBeside(compose) {
-		data, err := readCompose(filepath.Join(filepath.Dir(n.from), name))
+		data, err := readBeside(beside, name)
 		if err != nil {
 			continue // Parse names what is missing, with the line that wants it
 		}
@@ -147,18 +152,45 @@ func (t *tool) runInit(ctx context.Context, n initial) error {
 // readCompose reads a plain file of the size that a manifest may have.
 func readCompose(name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	if err != nil {
-		return nil, usage(err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxOldManifest {
-		return nil, usage(fmt.Errorf("%s is no plain file of at most %d bytes", name, maxOldManifest))
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, usage(notPlain(name))
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, usage(err)
 	}
+	return readPlain(f, name)
+}
+
+// readBeside reads a file that a Compose file names. A link out of its directory is not
+// followed: somebody else's project could have one to a key of the person's, which would
+// then lie in Git.
+func readBeside(dir *os.Root, name string) ([]byte, error) {
+	if info, err := dir.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, usage(notPlain(name)) // opening a pipe would wait
+	}
+	f, err := dir.Open(name)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return readPlain(f, name)
+}
+
+// readPlain reads an open file and closes it.
+func readPlain(f *os.File, name string) ([]byte, error) {
 	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, usage(err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxOldManifest {
+		return nil, usage(notPlain(name))
+	}
 	return io.ReadAll(io.LimitReader(f, maxOldManifest))
+}
+
+func notPlain(name string) error {
+	return fmt.Errorf("%s is no plain file of at most %d bytes", name, maxOldManifest)
 }
 
 // writeRelease writes a new release directory into the work tree at top.
