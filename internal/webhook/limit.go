@@ -46,17 +46,23 @@ type limiter struct {
 	sources map[netip.Prefix]*bucket
 }
 
-// allow reports whether a source may ask now. IPv6 sources count by their /64, which is
-// what one machine has.
-func (l *limiter) allow(from netip.Addr, now time.Time) bool {
+// sourceOf is what counts as one source: an IPv4 address, or the /64 of an IPv6 one, which
+// is what one machine has.
+func sourceOf(from netip.Addr) (netip.Prefix, bool) {
 	bits := 32
 	if from = from.Unmap(); from.Is6() {
 		bits = 64
 	}
 	source, err := from.WithZone("").Prefix(bits)
+	return source, err == nil
+}
+
+// allow reports whether a source may ask now.
+func (l *limiter) allow(from netip.Addr, now time.Time) bool {
+	source, known := sourceOf(from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil {
+	if known {
 		b, ok := l.sources[source]
 		if !ok && len(l.sources) >= sourcesMax {
 			l.forget(now)

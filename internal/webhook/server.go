@@ -123,7 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve answers on l, which it closes, until ctx ends; then it returns nil.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	l = netutil.LimitListener(l, connectionsMax)
+	l = &perSource{Listener: netutil.LimitListener(l, connectionsMax)}
 	if s.cert != nil {
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.cert.get, NextProtos: []string{"http/1.1"}})
 	}
@@ -156,6 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !s.limit.allow(from.Addr(), now) {
 		s.refuse(RefusedRate, "", from.Addr(), nil)
 		w.Header().Set("Retry-After", "60")
+		w.Header().Set("Connection", "close") // or it would keep its connection by asking on
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
 	}

@@ -395,6 +395,27 @@ func TestTooFast(t *testing.T) {
 	}
 }
 
+// One that is too fast has to begin anew: it does not hold its connection by asking on.
+func TestTooFastLosesItsConnection(t *testing.T) {
+	r := newRig(t)
+	r.client.Transport.(*http.Transport).DisableKeepAlives = false
+	for n := range sourceBurst + 1 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/hooks/gitlab", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Gitlab-Token", secret)
+		res, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if fast := n >= sourceBurst; res.Close != fast || fast != (res.StatusCode == 429) {
+			t.Fatalf("request %d: %d, closes %v", n+1, res.StatusCode, res.Close)
+		}
+	}
+}
+
 // A client that sends slowly, or nothing, is cut off; what hangs does not keep the others out.
 func TestSlowClients(t *testing.T) {
 	r := newRig(t)
