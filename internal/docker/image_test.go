@@ -190,6 +190,50 @@ func TestPull(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	try("a credential store is asked at each pull", func(t *testing.T) {
+		bin := t.TempDir()
+		store := filepath.Join(bin, "store")
+		program := "#!/bin/sh\n[ \"$1\" = get ] || exit 1\nread host\n[ \"$host\" = " + reg.Addr() + " ] && cat " + store + "\n"
+		text := `{"credsStore":"file"}`
+		if err := errors.Join(os.WriteFile(filepath.Join(bin, "docker-credential-file"), []byte(program), 0o755),
+			os.WriteFile(filepath.Join(r.cfg.DockerConfig, "config.json"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		for _, password := range []string{"hunter2", "hunter3"} { // a short-lived token, and the next one
+			reg.RequireLogin("deploy", password)
+			if password != "hunter2" { // the first one is not enough any more
+				r.forget(t, image)
+				wantFault(t, pull(), rollout.FaultRetry, release.RegistryDenied)
+			}
+			if err := os.WriteFile(store, []byte(`{"Username":"deploy","Secret":"`+password+`"}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := pull(); err != nil {
+				t.Errorf("with %s: %v", password, err)
+			}
+		}
+	})
+	try("a credential helper that fails after it has told the password", func(t *testing.T) {
+		reg.RequireLogin("deploy", "hunter2")
+		bin := t.TempDir()
+		text := fmt.Sprintf(`{"credHelpers":{%q:"torn"}}`, reg.Addr())
+		if err := os.WriteFile(filepath.Join(r.cfg.DockerConfig, "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		for printed, says := range map[string]string{`{"Username":"deploy","Secret":"hunter2"}`: "not repeated", "the vault is sealed": "the vault is sealed"} {
+			program := "#!/bin/sh\necho '" + printed + "'\nexit 1\n"
+			if err := os.WriteFile(filepath.Join(bin, "docker-credential-torn"), []byte(program), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			err := pull()
+			wantFault(t, err, rollout.FaultRetry, release.RegistryDenied, says)
+			if strings.Contains(fmt.Sprint(err), "hunter2") {
+				t.Errorf("the error tells the password: %v", err)
+			}
+		}
+	})
 	try("a credential helper that hangs", func(t *testing.T) {
 		reg.RequireLogin("deploy", "hunter2")
 		bin := t.TempDir()

@@ -257,6 +257,65 @@ func hang(r *http.Request, until chan struct{}) {
 	}
 }
 
+// helper puts a credential helper of that name before all others on the PATH and gives the
+// directory of a config.json that names it.
+func helper(t *testing.T, host, name, script string) (dir string) {
+	t.Helper()
+	bin, dir := t.TempDir(), t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(bin, "docker-credential-"+name), []byte("#!/bin/sh\n"+script), 0o700),
+		os.WriteFile(filepath.Join(dir, "config.json"), []byte(fmt.Sprintf(`{"credHelpers":{%q:%q}}`, host, name)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	return dir
+}
+
+// A helper's answer holds for one call: the registry's next password works without a new
+// client, and the last one does not.
+func TestHelperIsAskedEachTime(t *testing.T) {
+	var wants atomic.Value
+	s := newShelf(t, true, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if want, ok := wants.Load().(string); ok {
+				if user, have, _ := r.BasicAuth(); user != "deploy" || have != want {
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	ref, _, _ := s.image(`{"os":"linux","architecture":"amd64"}`)
+	store := filepath.Join(t.TempDir(), "store")
+	c := New(Config{DockerConfig: helper(t, s.host, "file", "[ \"$1\" = get ] || exit 1\ncat "+store+"\n")})
+	for _, next := range []string{"hunter2", "hunter3"} {
+		if err := os.WriteFile(store, []byte(`{"Username":"deploy","Secret":"`+next+`"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wants.Store(next)
+		if _, err := c.Facts(t.Context(), ref, "linux/amd64"); err != nil {
+			t.Errorf("with %s: %v", next, err)
+		}
+		wants.Store("changed")
+		if _, err := c.Facts(t.Context(), ref, "linux/amd64"); err == nil {
+			t.Errorf("read with %s, which is no longer the password", next)
+		}
+	}
+}
+
+// A helper that fails after it has told the password does not bring it into an error.
+func TestHelperThatFails(t *testing.T) {
+	for printed, says := range map[string]string{`{"Username":"deploy","Secret":"hunter2"}`: "not repeated", "the vault is sealed": "the vault is sealed", strings.Repeat("x", 1000): "xxx…"} {
+		const host = "registry.example.com"
+		c := New(Config{DockerConfig: helper(t, host, "torn", "echo '"+printed+"'\nexit 1\n"), Transport: &recorder{}})
+		_, err := c.Facts(t.Context(), host+"/x@sha256:"+strings.Repeat("0", 64), "linux/amd64")
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hunter2") || len(err.Error()) > 700 {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // A credential helper that hangs costs a call its time and one process, however often
 // it is asked.
 func TestHelperThatHangs(t *testing.T) {
