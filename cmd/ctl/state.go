@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,9 @@ func initState(out io.Writer, dir string, floors map[string]int64, newFleet, dry
 	case err != nil:
 		return err
 	case len(floors) == 0 && !newFleet:
+		if err := giveToOwner(dir, hostcare.IdentityPath(dir)); err != nil { // a run before this one was cut off
+			return err
+		}
 		return fmt.Errorf("%s has an identity already (instance %s); nothing was changed", dir, id.Instance)
 	}
 	if id.Floors == nil {
@@ -55,6 +59,9 @@ func initState(out io.Writer, dir string, floors map[string]int64, newFleet, dry
 	if err := journal.WriteFile(hostcare.IdentityPath(dir), data, 0o600); err != nil {
 		return fmt.Errorf("write the identity: %w", err)
 	}
+	if err := giveToOwner(dir, hostcare.IdentityPath(dir)); err != nil {
+		return err
+	}
 	if newFleet {
 		if err := beginFleet(dir); err != nil {
 			return err
@@ -76,6 +83,33 @@ func beginFleet(dir string) error {
 	}
 	if err := journal.WriteFile(file, []byte("{\"feature\":1,\"index\":0}\n"), 0o600); err != nil {
 		return fmt.Errorf("write the fleet's state: %w", err)
+	}
+	return giveToOwner(dir, file)
+}
+
+// giveToOwner gives a file that root wrote to whom the state directory belongs: the agent
+// runs as its own user there. That user may have put another file in its place: a link, or
+// another name of a file elsewhere, is not given away.
+func giveToOwner(dir, file string) error {
+	owner, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("give the state to its user: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("give the state to its user: %w", err)
+	}
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("give the state to its user: %w", err)
+	}
+	to, have := owner.Sys().(*syscall.Stat_t), info.Sys().(*syscall.Stat_t)
+	if !info.Mode().IsRegular() || have.Nlink != 1 {
+		return fmt.Errorf("%s is not a plain file of one name; look who put it there", file)
+	}
+	if err := f.Chown(int(to.Uid), int(to.Gid)); err != nil {
+		return fmt.Errorf("give the state to its user: %w", err)
 	}
 	return nil
 }

@@ -3,14 +3,18 @@ package secrets
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"filippo.io/age"
 	"filippo.io/age/armor"
+
+	"github.com/tealops/teal/internal/release"
 )
 
 // Recipients is the name of the file of an environment's recipients in the repository:
@@ -36,6 +40,12 @@ var (
 type Place struct{ Env, App, Name string }
 
 func (p Place) String() string { return p.Env + "/" + p.App + "/" + p.Name }
+
+func parsePlace(text string) (p Place, ok bool) {
+	env, rest, _ := strings.Cut(text, "/")
+	app, name, _ := strings.Cut(rest, "/")
+	return Place{env, app, name}, release.ValidName(env) && release.ValidApp(app) && release.ValidSecret(name)
+}
 
 func (p Place) head() string { return headWord + " " + p.String() + "\n" }
 
@@ -87,7 +97,11 @@ func Open(place Place, sealed []byte, with []age.Identity) (Secret, error) {
 	case !ok || !bytes.HasPrefix(head, []byte(headWord+" ")):
 		return nil, fmt.Errorf("%w: its first line is not %s and a place", ErrMisplaced, headWord)
 	case string(head)+"\n" != place.head():
-		return nil, fmt.Errorf("%w: %s, not %s", ErrMisplaced, clip(string(head[len(headWord)+1:])), place)
+		other, ok := parsePlace(string(head[len(headWord)+1:]))
+		if !ok { // what stands there is not repeated: somebody may have written the value on that line
+			return nil, fmt.Errorf("%w: its first line is not %s and a place", ErrMisplaced, headWord)
+		}
+		return nil, fmt.Errorf("%w: %s, not %s", ErrMisplaced, other, place)
 	case len(value) == 0:
 		return nil, ErrEmpty
 	case len(value) > MaxSecret:
@@ -118,8 +132,8 @@ func ParseRecipients(name string, text []byte) ([]age.Recipient, error) {
 		found, err := age.ParseRecipients(strings.NewReader(line))
 		if err != nil {
 			what := clip(line)
-			if strings.HasPrefix(strings.ToUpper(line), "AGE-SECRET-KEY-") {
-				what = "a private key, which must never be here"
+			if strings.Contains(strings.ToUpper(line), "AGE-SECRET-KEY-") {
+				what = "a line with a private key, which must never be here,"
 			}
 			errs = append(errs, fmt.Errorf("%s:%d: %s is no age recipient; write one such as age1…", name, n, what))
 			continue
@@ -139,32 +153,38 @@ func ParseRecipients(name string, text []byte) ([]age.Recipient, error) {
 
 // LoadIdentity reads the host's age identity file, which nobody else may read.
 func LoadIdentity(file string) ([]age.Identity, error) {
-	f, err := os.Open(file)
+	ids, _, err := loadIdentity(file)
+	return ids, err
+}
+
+// loadIdentity gives the SHA-256 of the file too.
+func loadIdentity(file string) (ids []age.Identity, sum [sha256.Size]byte, err error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for without end
 	if err != nil {
-		return nil, fmt.Errorf("read the age identity: %w", err)
+		return nil, sum, fmt.Errorf("read the age identity: %w", err)
 	}
 	defer f.Close() // only read from
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read the age identity: %w", err)
+		return nil, sum, fmt.Errorf("read the age identity: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a plain file", file)
+		return nil, sum, fmt.Errorf("%s is not a plain file", file)
 	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("%s is open to others (mode %04o): it opens every secret; run chmod 400 %s", file, info.Mode().Perm(), file)
+		return nil, sum, fmt.Errorf("%s is open to others (mode %04o): it opens every secret; run chmod 400 %s", file, info.Mode().Perm(), file)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxIdentity+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the age identity: %w", err)
+		return nil, sum, fmt.Errorf("read the age identity: %w", err)
 	}
 	if len(data) > maxIdentity {
-		return nil, fmt.Errorf("%s is longer than %d bytes", file, maxIdentity)
+		return nil, sum, fmt.Errorf("%s is longer than %d bytes", file, maxIdentity)
 	}
-	ids, err := age.ParseIdentities(bytes.NewReader(data))
+	ids, err = age.ParseIdentities(bytes.NewReader(data))
 	if err != nil { // the library's text may hold a line of the file
-		return nil, fmt.Errorf("%s is no age identity file; make one with age-keygen", file)
+		return nil, sum, fmt.Errorf("%s is no age identity file; make one with age-keygen", file)
 	}
-	return ids, nil
+	return ids, sha256.Sum256(data), nil
 }
 
 // WriteSealed replaces an age file with mode 0600: whole or not at all.

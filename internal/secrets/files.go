@@ -45,22 +45,32 @@ func (f *Files) write(spec release.FileSpec, content []byte) error {
 	return writeFile(spec.Path, content, spec.UID, spec.GID, os.FileMode(spec.Mode))
 }
 
-// same reports whether the file is there as it should be.
+// same reports whether the file is there as it should be. One that was given to a
+// container's user and that the agent, which is not root, may not read any more is taken
+// by its name and size: it lies where only the agent can write, and appeared whole.
 func same(spec release.FileSpec, content []byte) bool {
 	file, err := os.OpenFile(spec.Path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		info, err := os.Lstat(spec.Path)
+		return err == nil && spec.UID != os.Geteuid() && looks(spec, content, info)
+	}
 	if err != nil {
 		return false
 	}
 	defer file.Close() // only read from
 	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != os.FileMode(spec.Mode) || info.Size() != int64(len(content)) {
-		return false
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != spec.UID || int(st.Gid) != spec.GID {
+	if err != nil || !looks(spec, content, info) {
 		return false
 	}
 	have, err := io.ReadAll(io.LimitReader(file, int64(len(content))+1))
 	return err == nil && bytes.Equal(have, content)
+}
+
+// looks reports whether a file has the kind, mode, owner and size that it should.
+func looks(spec release.FileSpec, content []byte, info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && info.Mode().Perm() == os.FileMode(spec.Mode) && info.Size() == int64(len(content)) &&
+		int(st.Uid) == spec.UID && int(st.Gid) == spec.GID
 }
 
 // makeDirs makes the directories from top down to dir, durably, open to nobody else.
@@ -79,7 +89,7 @@ func makeDirs(top, dir string) error {
 	return syncDir(filepath.Dir(dir))
 }
 
-// writeFile replaces a file: beside, owner and mode, fsync, rename, fsync the directory.
+// writeFile replaces a file: beside, mode and owner, fsync, rename, fsync the directory.
 func writeFile(path string, content []byte, uid, gid int, mode os.FileMode) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(path), beside) // 0600
 	if err != nil {
@@ -91,11 +101,11 @@ func writeFile(path string, content []byte, uid, gid int, mode os.FileMode) (err
 		}
 	}()
 	_, err = temp.Write(content)
+	if err == nil { // before it is given away: the mode of a file is its owner's to change
+		err = temp.Chmod(mode)
+	}
 	if err == nil && (uid != os.Geteuid() || gid != os.Getegid()) {
 		err = temp.Chown(uid, gid)
-	}
-	if err == nil {
-		err = temp.Chmod(mode)
 	}
 	if err == nil {
 		err = temp.Sync()
@@ -159,7 +169,7 @@ func written(spec release.FileSpec, err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		e.Code = release.DiskFull
 	case errors.Is(err, fs.ErrPermission) && strings.Contains(err.Error(), "chown"):
-		e.Detail = fmt.Sprintf("give the %s %s to user %d, group %d: the agent does not run as root", spec.Kind, spec.Name, spec.UID, spec.GID)
+		e.Detail = fmt.Sprintf("give the %s %s to user %d, group %d: the agent is not root and has not CAP_CHOWN, which teal-agent.service gives it", spec.Kind, spec.Name, spec.UID, spec.GID)
 	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,7 @@ func (v *Vault) dir(t release.Target) (string, error) {
 // must come to the same.
 func (v *Vault) Keep(rel *release.Release, here []string, target release.Target) error {
 	if _, err := v.Kept(target); err == nil {
+		v.unpin(rel.App)
 		return nil
 	}
 	p, ok := v.pin(rel.App, target.Inputs)
@@ -80,7 +82,18 @@ func (v *Vault) Keep(rel *release.Release, here []string, target release.Target)
 		}
 		return refuse(code, "keep the secrets of "+target.Digest.Short(), err)
 	}
+	v.unpin(rel.App)
 	return nil
+}
+
+// unpin forgets what was resolved before the newest: what the app was verified with is
+// kept by now, and values of before have no business in memory.
+func (v *Vault) unpin(app string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if pins := v.pins[app]; len(pins) > 1 {
+		v.pins[app] = slices.Clone(pins[:1])
+	}
 }
 
 func (v *Vault) pin(app, inputs string) (pinned, bool) {
@@ -213,14 +226,32 @@ func readKept(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
+// keptDirs are the directories <releases>/*/inputs/*. The state directory may have any name,
+// so that this is no pattern.
+func (v *Vault) keptDirs() (found []string, err error) {
+	digests, err := os.ReadDir(v.Releases)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var errs []error
+	for _, d := range digests {
+		above := filepath.Join(v.Releases, d.Name(), inputsDir)
+		inputs, err := os.ReadDir(above)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			errs = append(errs, err)
+		}
+		for _, i := range inputs {
+			found = append(found, filepath.Join(above, i.Name()))
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
 // Forget removes what was kept for the app's targets but those to keep. What cannot be
 // read is left: it may be somebody's.
 func (v *Vault) Forget(app string, keep []release.Target) error {
-	found, err := filepath.Glob(filepath.Join(v.Releases, "*", inputsDir, "*"))
-	if err != nil {
-		return fmt.Errorf("look for kept secrets: %w", err)
-	}
-	var errs []error
+	found, err := v.keptDirs()
+	errs := []error{err}
 	for _, dir := range found {
 		t := release.Target{Digest: release.Digest(filepath.Base(filepath.Dir(filepath.Dir(dir)))), Inputs: filepath.Base(dir)}
 		if _, err := v.dir(t); err != nil || slices.Contains(keep, t) {
@@ -238,10 +269,12 @@ func (v *Vault) Forget(app string, keep []release.Target) error {
 
 // Sweep removes what a crash left beside what was kept. Call it before the first Keep.
 func (v *Vault) Sweep() error {
-	found, err := filepath.Glob(filepath.Join(v.Releases, "*", inputsDir, beside+"*"))
+	found, err := v.keptDirs()
 	errs := []error{err}
 	for _, dir := range found {
-		errs = append(errs, os.RemoveAll(dir))
+		if strings.HasPrefix(filepath.Base(dir), beside) {
+			errs = append(errs, os.RemoveAll(dir))
+		}
 	}
 	return errors.Join(append(errs, v.files.Sweep())...)
 }

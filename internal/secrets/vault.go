@@ -39,7 +39,7 @@ type Vault struct {
 
 	mu     sync.Mutex          // guards the rest
 	pins   map[string][]pinned // app → what was resolved, newest first
-	opened map[string]Secret   // age files by place and SHA-256: opening is slow
+	opened map[string]opened   // app → the age files of its release: opening is slow
 	last   map[string]Secret   // app/name → what the host's source held last
 	busy   map[string]bool     // paths that are being read
 }
@@ -51,9 +51,20 @@ type pinned struct {
 	values map[string]Secret
 }
 
+// opened are age files by place and SHA-256, with what came of opening them. What an app's
+// release does not name any more is forgotten with the next look at it.
+type opened map[string]unsealed
+
+// unsealed is one age file's value, or why it could not be opened with the identity whose
+// sum this is: another identity file is another try.
+type unsealed struct {
+	value    Secret
+	err      error
+	identity [sha256.Size]byte
+}
+
 const (
-	maxPins   = 4   // of one app
-	maxOpened = 512 // age files
+	maxPins = 4 // of one app
 	// settles is how long a changed file must have been left alone before it counts: who
 	// writes a secret in two steps must not have the first one deployed.
 	settles = 2 * time.Second
@@ -61,7 +72,7 @@ const (
 
 // NewVault keeps values beside the stored releases and writes files with f.
 func NewVault(c Config, f *Files) *Vault {
-	return &Vault{Config: c, files: f, now: time.Now, pins: map[string][]pinned{}, opened: map[string]Secret{}, last: map[string]Secret{}, busy: map[string]bool{}}
+	return &Vault{Config: c, files: f, now: time.Now, pins: map[string][]pinned{}, opened: map[string]opened{}, last: map[string]Secret{}, busy: map[string]bool{}}
 }
 
 // Item is one thing that a release asks of the host.
@@ -80,13 +91,17 @@ type Item struct {
 // Format keeps the value out of every fmt verb.
 func (i Item) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s %s", i.Kind, i.Name) }
 
+// Format keeps the value out of every fmt verb.
+func (u unsealed) Format(f fmt.State, _ rune) { fmt.Fprint(f, u.value) }
+
 // Format keeps the values out of every fmt verb.
 func (p pinned) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "inputs %s", p.inputs) }
 
 // Inspect reads all that the release asks of the host, now.
 func (v *Vault) Inspect(rel *release.Release) []Item {
 	var items []Item
-	var identities []age.Identity
+	var id hostIdentity
+	before, now := v.openedOf(rel.App), opened{}
 	used := map[string]bool{} // another host's services may use others
 	for _, s := range rel.Services {
 		for _, f := range s.Files {
@@ -105,7 +120,7 @@ func (v *Vault) Inspect(rel *release.Release) []Item {
 			}
 			i.value, i.Err = v.external(rel.App, s.Name)
 		} else {
-			i.value, i.Err = v.open(Place{rel.Environment, rel.App, s.Name}, s, &identities)
+			i.value, i.Err = v.open(Place{rel.Environment, rel.App, s.Name}, s, &id, before, now)
 		}
 		if i.Err == nil {
 			i.Sum = sum(v.Key, rel.App, s.Name, i.value)
@@ -120,7 +135,18 @@ func (v *Vault) Inspect(rel *release.Release) []Item {
 		}
 		items = append(items, i)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.opened[rel.App] = now; len(now) == 0 {
+		delete(v.opened, rel.App)
+	}
 	return items
+}
+
+func (v *Vault) openedOf(app string) opened {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.opened[app] // never changed once it is there
 }
 
 // Resolve reads all that the release asks of the host, now, and gives its inputs. An
@@ -181,6 +207,8 @@ func (v *Vault) external(app, name string) (Secret, error) {
 	case err == nil:
 		v.last[key] = value
 		return value, nil
+	case errors.Is(err, fs.ErrNotExist) && source.Credential != "":
+		return nil, refuse(release.SecretMissing, what+": the agent's unit on host "+v.Host+" does not load it; write LoadCredential="+source.Credential+":/path there and start the agent again", nil)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, refuse(release.SecretMissing, what+": no such file on host "+v.Host, nil)
 	case errors.Is(err, ErrEmpty):
@@ -191,29 +219,45 @@ func (v *Vault) external(app, name string) (Secret, error) {
 	return nil, refuse(release.SecretUnreadable, what, err)
 }
 
-// open opens a sealed secret. The identity file is read when it is needed first.
-func (v *Vault) open(place Place, s release.Secret, identities *[]age.Identity) (Secret, error) {
+// hostIdentity is the host's age identity, read when it is needed first.
+type hostIdentity struct {
+	read bool
+	ids  []age.Identity
+	sum  [sha256.Size]byte // of the file
+	err  error
+}
+
+func (v *Vault) identity(id *hostIdentity) error {
+	if !id.read {
+		id.read = true
+		id.ids, id.sum, id.err = loadIdentity(v.Identity)
+	}
+	return id.err
+}
+
+// open opens a sealed secret, or says what came of it the last time: an age file with many
+// recipients costs much to try, and nobody has approved it yet.
+func (v *Vault) open(place Place, s release.Secret, id *hostIdentity, before, now opened) (Secret, error) {
 	hash := sha256.Sum256(s.Sealed)
 	key := place.String() + " " + hex.EncodeToString(hash[:])
-	v.mu.Lock()
-	value, known := v.opened[key]
-	v.mu.Unlock()
-	if known {
-		return value, nil
+	had, known := before[key]
+	if known && had.err == nil {
+		now[key] = had
+		return had.value, nil
 	}
 	what := fmt.Sprintf("secret %s of %s, %s", s.Name, place.App, clip(s.File))
-	if *identities == nil {
-		if v.Identity == "" {
-			return nil, refuse(release.IdentityMissing, what+": agent.yaml names no identity", nil)
-		}
-		ids, err := LoadIdentity(v.Identity)
-		if err != nil {
-			return nil, refuse(release.IdentityMissing, what, err)
-		}
-		*identities = ids
+	if v.Identity == "" {
+		return nil, refuse(release.IdentityMissing, what+": agent.yaml names no identity", nil)
 	}
-	value, err := Open(place, s.Sealed, *identities)
-	switch {
+	if err := v.identity(id); err != nil {
+		return nil, refuse(release.IdentityMissing, what, err)
+	}
+	if !known || had.identity != id.sum {
+		had = unsealed{identity: id.sum}
+		had.value, had.err = Open(place, s.Sealed, id.ids)
+	}
+	now[key] = had
+	switch err := had.err; {
 	case errors.Is(err, ErrMisplaced):
 		return nil, refuse(release.SecretMisplaced, what, err)
 	case errors.Is(err, ErrEmpty):
@@ -223,16 +267,7 @@ func (v *Vault) open(place Place, s release.Secret, identities *[]age.Identity) 
 	case err != nil:
 		return nil, refuse(release.SecretUnopened, what, err)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for old := range v.opened { // any of them: it is opened again when it is needed
-		if len(v.opened) < maxOpened {
-			break
-		}
-		delete(v.opened, old)
-	}
-	v.opened[key] = value
-	return value, nil
+	return had.value, nil
 }
 
 // Write sees that the files of a target are there, secrets from what was kept with it.
