@@ -177,6 +177,12 @@ func (a *agent) Explain(app string) (api.Explanation, error) {
 	default:
 		e.Summary = fmt.Sprintf("%s waits: %s", app, s.Wait.Why)
 	}
+	switch {
+	case d != nil && d.Order != nil:
+		e.Trace = d.Order.Trace
+	case d == nil && s.State.Hold != nil:
+		e.Trace = s.State.Hold.Trace
+	}
 	if len(e.Reasons) > 0 && e.Reasons[0].Code == e.Code && e.Reasons[0].Next != "" {
 		e.Next, e.Waits = e.Reasons[0].Next, e.Reasons[0].Waits
 	}
@@ -237,12 +243,12 @@ func (a *agent) History(app string, n int) (api.History, error) {
 			h := api.HistoryEntry{App: e.App, ID: d.ID, Kind: d.Kind, Version: d.To.Version, Digest: d.To.ID.Digest, Sequence: d.To.Sequence, Result: d.Phase,
 				Cause: d.Cause, Why: d.Why, Detail: d.Detail, Began: d.Began, SwitchedAt: d.SwitchedAt}
 			if d.Order != nil {
-				h.Actor = d.Order.Actor
+				h.Actor, h.Trace = d.Order.Actor, d.Order.Trace
 			}
 			put(h)
 		case r.Settle != nil && last != nil:
 			put(api.HistoryEntry{App: e.App, ID: last.ID, Kind: last.Kind, Version: last.Version, Digest: last.Digest, Sequence: last.Sequence, Result: last.Phase,
-				Cause: last.Cause, Why: last.Why, Detail: last.Detail, Began: last.Began, Ended: last.At, SwitchedAt: last.SwitchedAt, FlippedAt: last.FlippedAt, Actor: last.Actor})
+				Cause: last.Cause, Why: last.Why, Detail: last.Detail, Began: last.Began, Ended: last.At, SwitchedAt: last.SwitchedAt, FlippedAt: last.FlippedAt, Actor: last.Actor, Trace: last.Trace})
 		}
 		return nil
 	})
@@ -390,6 +396,7 @@ type operatorRecord struct {
 	To      string `json:"to,omitempty"`
 	Reason  string `json:"reason,omitempty"`
 	Refused string `json:"refused,omitempty"`
+	Trace   string `json:"trace,omitempty"`
 }
 
 // audit makes an operator's command durable before it is carried out. Going back may
@@ -402,7 +409,7 @@ func (a *agent) audit(actor, verb string, c api.Command) error {
 	if len(c.Reason) > 2000 || len(c.To) > 200 {
 		return api.Fail(http.StatusBadRequest, release.BadRequest, "the reason or the target is too long")
 	}
-	if _, err := a.journal.Append(c.App, operatorKind, operatorRecord{Actor: actor, Verb: verb, App: c.App, To: c.To, Reason: c.Reason}, going); err != nil {
+	if _, err := a.journal.Append(c.App, operatorKind, operatorRecord{Actor: actor, Verb: verb, App: c.App, To: c.To, Reason: c.Reason, Trace: c.Trace}, going); err != nil {
 		return api.Fail(http.StatusInsufficientStorage, release.JournalFull, "record the command: "+err.Error())
 	}
 	return nil
@@ -428,7 +435,7 @@ func (a *agent) Rollback(ctx context.Context, actor string, c api.Command) (api.
 	if err := a.audit(actor, "rollback", c); err != nil {
 		return api.Done{}, err
 	}
-	index, err := a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRollback, App: c.App, To: target.ID.Digest, Actor: actor, Reason: c.Reason})
+	index, err := a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRollback, App: c.App, To: target.ID.Digest, Actor: actor, Reason: c.Reason, Trace: c.Trace})
 	return api.Done{Text: text, Index: index}, err
 }
 
@@ -515,7 +522,7 @@ func (a *agent) order(ctx context.Context, actor string, c api.Command, k rollou
 	if err := a.audit(actor, verb, c); err != nil {
 		return api.Done{}, err
 	}
-	index, err := a.fleet.Order(ctx, rollout.Order{Kind: k, App: c.App, Actor: actor, Reason: c.Reason})
+	index, err := a.fleet.Order(ctx, rollout.Order{Kind: k, App: c.App, Actor: actor, Reason: c.Reason, Trace: c.Trace})
 	return api.Done{Text: text, Index: index}, err
 }
 

@@ -47,7 +47,7 @@ func eventText(e journal.Entry) string {
 	case operatorKind:
 		var o operatorRecord
 		if json.Unmarshal(e.Data, &o) == nil {
-			return trust.Escape(strings.TrimSpace(fmt.Sprintf("%s: %s %s %s %s %s", o.Actor, o.Verb, o.App, o.To, o.Reason, o.Refused)))
+			return trust.Escape(join(strings.TrimSpace(fmt.Sprintf("%s: %s %s %s %s %s", o.Actor, o.Verb, o.App, o.To, o.Reason, o.Refused)), traced(o.Trace)))
 		}
 	case noticeKind:
 		var n notice
@@ -83,13 +83,20 @@ func recordText(r rollout.Record) string {
 	case r.Settle != nil:
 		return join("ends "+string(r.Settle.Phase), string(r.Settle.Why), r.Settle.Detail)
 	case r.Order != nil:
-		return join("order "+string(r.Order.Order.Kind)+" by "+r.Order.Order.Actor, string(r.Order.Refused), r.Order.Order.Reason)
+		return join("order "+string(r.Order.Order.Kind)+" by "+r.Order.Order.Actor, string(r.Order.Refused), r.Order.Order.Reason, traced(r.Order.Order.Trace))
 	case r.Lift != nil:
 		return join("hold lifted", string(r.Lift.Why), "")
 	case r.Hold != nil:
 		return join("held", string(r.Hold.Why), r.Hold.Detail)
 	}
 	return string(r.Kind)
+}
+
+func traced(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "trace " + id
 }
 
 func join(first string, more ...string) string {

@@ -33,7 +33,7 @@ func (a *agent) Remove(ctx context.Context, actor string, c api.Command) (api.Do
 	if err := a.audit(actor, "remove", c); err != nil {
 		return api.Done{}, err
 	}
-	index, err := a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRemove, App: c.App, Actor: actor, Reason: c.Reason})
+	index, err := a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRemove, App: c.App, Actor: actor, Reason: c.Reason, Trace: c.Trace})
 	return api.Done{Text: text, Index: index}, err
 }
 

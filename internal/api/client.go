@@ -15,10 +15,23 @@ import (
 	"time"
 )
 
-// Client talks to an agent's control socket.
+// Client talks to an agent's control socket. Its calls share connections.
 type Client struct {
+	// Trace is the trace id that every request carries; empty: none.
+	Trace string
+	// Called, when set, is told of every request once its head has been answered or not.
+	Called func(Call)
+
 	socket string
 	http   *http.Client
+}
+
+// Call is one request that was made.
+type Call struct {
+	Method, Path string        // Path with its query; nothing in it is secret
+	Status       int           // 0: there was no answer
+	Took         time.Duration // until the answer's head
+	Err          error
 }
 
 // ErrUnreachable wraps every failure to talk to the agent at all.
@@ -49,7 +62,18 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return nil, err
 	}
+	if c.Trace != "" {
+		req.Header.Set(traceHeader, traceparent(c.Trace))
+	}
+	began := time.Now()
 	resp, err := c.http.Do(req)
+	if c.Called != nil {
+		call := Call{Method: method, Path: u.RequestURI(), Took: time.Since(began), Err: err}
+		if resp != nil {
+			call.Status = resp.StatusCode
+		}
+		c.Called(call)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -37,7 +37,15 @@ type backend struct {
 	mu     sync.Mutex // guards calls
 	calls  []string
 	events chan Event
-	fails  error // what the verbs that change things say
+	fails  error  // what the verbs that change things say
+	huge   string // what is said of the app huge
+	traced string // of the last order
+}
+
+func (b *backend) trace() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.traced
 }
 
 func (b *backend) note(format string, args ...any) {
@@ -62,7 +70,11 @@ func (b *backend) Status() Status {
 
 func (b *backend) Explain(app string) (Explanation, error) {
 	b.note("explain %s", app)
-	return Explanation{Meta: meta("Explanation"), App: app, Code: release.Converged}, nil
+	e := Explanation{Meta: meta("Explanation"), App: app, Code: release.Converged}
+	if app == "huge" {
+		e.Detail = b.huge
+	}
+	return e, nil
 }
 
 func (b *backend) History(app string, n int) (History, error) {
@@ -83,7 +95,11 @@ func (b *backend) Plan(app string) (Plan, error) {
 
 func (b *backend) Events(ctx context.Context, app string, seq uint64, follow bool, yield func(Event) error) error {
 	b.note("events %s %d %v", app, seq, follow)
-	if err := yield(Event{Seq: seq + 1, Kind: "record", Text: "first"}); err != nil || !follow {
+	text := "first"
+	if app == "huge" {
+		text = b.huge
+	}
+	if err := yield(Event{Seq: seq + 1, Kind: "record", Text: text}); err != nil || !follow {
 		return err
 	}
 	for {
@@ -100,7 +116,11 @@ func (b *backend) Events(ctx context.Context, app string, seq uint64, follow boo
 
 func (b *backend) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 	b.note("logs %+v", q)
-	if _, err := io.WriteString(w, "a line\n"); err != nil || !q.Follow {
+	text := "a line\n"
+	if q.App == "huge" {
+		text = b.huge
+	}
+	if _, err := io.WriteString(w, text); err != nil || !q.Follow {
 		return err
 	}
 	<-ctx.Done()
@@ -109,6 +129,12 @@ func (b *backend) Logs(ctx context.Context, q LogQuery, w io.Writer) error {
 
 func (b *backend) verb(name, actor string, c Command) (Done, error) {
 	b.note("%s %s by %s", name, c.App, actor)
+	b.mu.Lock()
+	b.traced = c.Trace
+	b.mu.Unlock()
+	if c.App == "slow" {
+		time.Sleep(3 * quick)
+	}
 	return Done{Text: name, Actor: "what the backend says of the actor does not count"}, b.fails
 }
 
@@ -155,11 +181,33 @@ func (b *backend) Refused(actor, verb string) { b.note("refused %s to %s", verb,
 type served struct {
 	*backend
 	dir, socket string
-	log         *bytes.Buffer
+	log         *lockedBuffer
+	limits      limits
 	stop        func() error
 }
 
-func serve(t *testing.T, roles Roles) *served {
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func serve(t *testing.T, roles Roles) *served { return serveWithin(t, roles, limits{}) }
+
+// serveWithin is serve with limits of its own.
+func serveWithin(t *testing.T, roles Roles, l limits) *served {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "teal-api-")
 	if err != nil {
@@ -169,14 +217,14 @@ func serve(t *testing.T, roles Roles) *served {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s := &served{backend: &backend{events: make(chan Event)}, dir: dir, socket: filepath.Join(dir, "agent.sock"), log: &bytes.Buffer{}}
+	s := &served{backend: &backend{events: make(chan Event)}, dir: dir, socket: filepath.Join(dir, "agent.sock"), log: &lockedBuffer{}, limits: l}
 	s.start(t, roles)
 	return s
 }
 
 func (s *served) start(t *testing.T, roles Roles) {
 	t.Helper()
-	server := &Server{Path: s.socket, Roles: roles, Backend: s.backend, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(s.log, nil))}
+	server := &Server{Path: s.socket, Roles: roles, Backend: s.backend, Version: "v1.2.3", Log: slog.New(slog.NewTextHandler(s.log, nil)), limits: s.limits}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ctx) }()

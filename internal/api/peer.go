@@ -71,15 +71,21 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 }
 
 // maxPerPeer bounds the connections of one user, so that nobody keeps the others out.
-// Root has no bound.
-const maxPerPeer = 64
+// Root has no bound. maxStrangers bounds those of all users together who have no role:
+// one person can have thousands of user ids (subuid(5)).
+const (
+	maxPerPeer   = 64
+	maxStrangers = 128
+)
 
 // perPeer accepts connections whose peer the kernel names, a bounded number for each.
 type perPeer struct {
 	*net.UnixListener
+	roles Roles
 
-	mu   sync.Mutex // guards open
-	open map[uint32]int
+	mu        sync.Mutex // guards all below
+	open      map[uint32]int
+	strangers int
 }
 
 type peerConn struct {
@@ -101,25 +107,39 @@ func (l *perPeer) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		peer, err := peerOf(c)
-		if err != nil || !l.count(peer.UID, 1) {
+		if err != nil || !l.enter(peer) {
 			c.Close()
 			continue
 		}
-		return &peerConn{UnixConn: c, peer: peer, done: func() { l.count(peer.UID, -1) }}, nil
+		return &peerConn{UnixConn: c, peer: peer, done: func() { l.leave(peer) }}, nil
 	}
 }
 
-// count adds to a user's connections; false: there are too many.
-func (l *perPeer) count(uid uint32, n int) bool {
+// enter counts a connection in; false: its user, or those without a role, have too many.
+func (l *perPeer) enter(p Peer) bool {
+	stranger := l.roles.Role(p) == Nobody
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n > 0 && uid != 0 && l.open[uid] >= maxPerPeer {
+	if p.UID != 0 && l.open[p.UID] >= maxPerPeer || stranger && l.strangers >= maxStrangers {
 		return false
 	}
-	if l.open[uid] += n; l.open[uid] <= 0 {
-		delete(l.open, uid)
+	l.open[p.UID]++
+	if stranger {
+		l.strangers++
 	}
 	return true
+}
+
+// leave counts out one that entered.
+func (l *perPeer) leave(p Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[p.UID]--; l.open[p.UID] <= 0 {
+		delete(l.open, p.UID)
+	}
+	if l.roles.Role(p) == Nobody {
+		l.strangers--
+	}
 }
 
 func peerFrom(ctx context.Context) (Peer, bool) {

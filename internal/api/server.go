@@ -61,6 +61,8 @@ type Server struct {
 	Backend Backend
 	Version string
 	Log     *slog.Logger
+
+	limits limits // zero: defaultLimits
 }
 
 const maxCommand = 64 << 10
@@ -82,11 +84,13 @@ func (s *Server) Serve(ctx context.Context) error {
 		return fmt.Errorf("open the control socket to its peers: %w", err)
 	}
 	streams, stop := context.WithCancel(context.Background())
-	server := &http.Server{Handler: s.handler(), ConnContext: withPeer, BaseContext: func(net.Listener) context.Context { return streams },
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+	server := &http.Server{Handler: s.within().bounded(s.handler()), ConnContext: withPeer, BaseContext: func(net.Listener) context.Context { return streams },
+		ReadHeaderTimeout: s.within().head, IdleTimeout: s.within().idle, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug)}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(&perPeer{UnixListener: l.(*net.UnixListener), open: map[uint32]int{}}) }()
+	go func() {
+		done <- server.Serve(&perPeer{UnixListener: l.(*net.UnixListener), roles: s.Roles, open: map[uint32]int{}})
+	}()
 	select {
 	case err := <-done:
 		stop()
@@ -146,7 +150,9 @@ func (s *Server) handler() http.Handler {
 	})
 	read("/v1/version", func(r *http.Request) (any, error) {
 		p, _ := peerFrom(r.Context())
-		return About{Meta: meta("Version"), Version: s.Version, Go: runtime.Version(), Actor: p.Actor(), Role: s.Roles.Role(p), Instance: s.Backend.Status().Instance}, nil
+		st := s.Backend.Status()
+		return About{Meta: meta("Version"), Version: s.Version, Go: runtime.Version(), Actor: p.Actor(), Role: s.Roles.Role(p),
+			Instance: st.Instance, Host: st.Host, Environment: st.Environment}, nil
 	})
 	mux.Handle("GET /v1/events", s.as(Viewer, "/v1/events", s.events))
 	mux.Handle("GET /v1/logs", s.as(Viewer, "/v1/logs", s.logs))
@@ -165,16 +171,47 @@ func (s *Server) handler() http.Handler {
 			if _, err := d.Token(); err != io.EOF {
 				return Fail(http.StatusBadRequest, release.BadRequest, "read the command: more than one value")
 			}
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // all is read; from here the peer only waits
 			p, _ := peerFrom(r.Context())
+			c.Trace = traceOf(r)
 			done, err := do(r.Context(), p.Actor(), c)
+			if !c.DryRun {
+				s.ordered(verb, p.Actor(), c, err)
+			}
+			// What the command did took its own time: that of the reply begins now.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.within().reply))
 			if err != nil {
 				return err
 			}
-			done.Meta, done.Actor = meta("Done"), p.Actor()
+			done.Meta, done.Actor, done.Trace = meta("Done"), p.Actor(), c.Trace
 			return writeJSON(w, http.StatusOK, done)
 		}))
 	}
 	return mux
+}
+
+// ordered logs a command that was carried out, or not.
+func (s *Server) ordered(verb, actor string, c Command, err error) {
+	log := s.Log.With("verb", verb, "app", c.App, "actor", actor)
+	if c.Trace != "" {
+		log = log.With("trace_id", c.Trace)
+	}
+	if err != nil {
+		log.Warn("order refused", "err", err)
+		return
+	}
+	log.Info("order taken") // its reason stands in the journal
+}
+
+// traceOf is the request's trace id. One that is none is no reason to refuse a request
+// (W3C Trace Context 3.2.2.3): there is none then.
+func traceOf(r *http.Request) string {
+	text := r.Header.Get(traceHeader)
+	if !parentForm.MatchString(text) {
+		return ""
+	}
+	id, _ := ParseTrace(text)
+	return id
 }
 
 // as lets a request through when the peer's role suffices.
@@ -186,8 +223,13 @@ func (s *Server) as(need Role, verb string, h func(http.ResponseWriter, *http.Re
 			role, actor = s.Roles.Role(p), p.Actor()
 		}
 		if role != Operator && (role != need || role == Nobody) {
-			s.Log.Warn("request refused", "verb", verb, "actor", actor, "role", string(role), "needs", string(need))
+			args := []any{"verb", verb, "actor", actor, "role", string(role), "needs", string(need)}
+			if id := traceOf(r); id != "" {
+				args = append(args, "trace_id", id)
+			}
+			s.Log.Warn("request refused", args...)
 			s.Backend.Refused(actor, verb)
+			w.Header().Set("Connection", "close") // who may not ask holds no connection either
 			group := "teal-viewers or teal-operators"
 			if need == Operator {
 				group = "teal-operators"
@@ -207,15 +249,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return Fail(http.StatusBadRequest, release.BadRequest, "since must be a number")
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	flush := http.NewResponseController(w)
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(paced{w, s.within().stream})
 	begun := false
 	err = s.Backend.Events(r.Context(), r.FormValue("app"), since, r.FormValue("follow") == "1", func(e Event) error {
 		begun = true
-		if err := enc.Encode(e); err != nil {
-			return err
-		}
-		return flush.Flush()
+		return enc.Encode(e)
 	})
 	if r.Context().Err() != nil {
 		return nil
@@ -233,22 +271,11 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	err = s.Backend.Logs(r.Context(), LogQuery{App: r.FormValue("app"), Service: r.FormValue("service"),
-		Colour: release.Colour(r.FormValue("colour")), Tail: tail, Follow: r.FormValue("follow") == "1"}, flushing{w})
+		Colour: release.Colour(r.FormValue("colour")), Tail: tail, Follow: r.FormValue("follow") == "1"}, paced{w, s.within().stream})
 	if r.Context().Err() != nil {
 		return nil
 	}
 	return err
-}
-
-// flushing sends each write at once, so that a followed log is live.
-type flushing struct{ http.ResponseWriter }
-
-func (f flushing) Write(b []byte) (int, error) {
-	n, err := f.ResponseWriter.Write(b)
-	if err == nil {
-		err = http.NewResponseController(f.ResponseWriter).Flush()
-	}
-	return n, err
 }
 
 // Fail makes an error reply; its ID and Next come from the table of reasons.

@@ -159,6 +159,7 @@ type Explanation struct {
 	Detail  string          `json:"detail,omitempty"`
 	Next    string          `json:"next,omitempty"`
 	Waits   bool            `json:"waits,omitempty"`
+	Trace   string          `json:"traceId,omitempty"` // of the order that it stands there by
 	Gates   []trust.Gate    `json:"gates,omitempty"`
 	Reasons []trust.Finding `json:"reasons,omitempty"`
 	Notes   []trust.Finding `json:"observations,omitempty"`
@@ -188,6 +189,7 @@ type HistoryEntry struct {
 	SwitchedAt time.Time      `json:"switchedAt,omitzero"`
 	FlippedAt  time.Time      `json:"flippedAt,omitzero"`
 	Actor      string         `json:"actor,omitempty"`
+	Trace      string         `json:"traceId,omitempty"` // of the order behind it
 }
 
 // Event is one journal record as `tealctl events` shows it.
@@ -229,6 +231,8 @@ type Command struct {
 	Reason string    `json:"reason,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
 	DryRun bool      `json:"dryRun,omitempty"`
+	// Trace is the trace id of the request, from its traceparent header.
+	Trace string `json:"-"`
 }
 
 // Done answers a Command.
@@ -240,6 +244,7 @@ type Done struct {
 	Plan   []string `json:"plan,omitempty"`
 	Index  uint64   `json:"index,omitempty"`
 	Commit string   `json:"commit,omitempty"`
+	Trace  string   `json:"traceId,omitempty"` // that the order carries in journal and log
 }
 
 // Failure is every error reply.
@@ -260,6 +265,9 @@ type About struct {
 	Actor    string `json:"actor"`
 	Role     Role   `json:"role"`
 	Instance string `json:"instance"`
+	Host     string `json:"host,omitempty"`
+	// Environment is the host's.
+	Environment string `json:"environment,omitempty"`
 }
 
 // Secrets lists what a host adds to its apps (`tealctl secrets status`). It names sources

@@ -297,11 +297,17 @@ func (l *loop) timeline(before rollout.Phase, s rollout.State) {
 	args := []any{"phase", string(s.Phase()), "was", string(before)}
 	if d := s.Deploy; d != nil {
 		args = append(args, "deployment", d.ID, "version", d.To.Version, "colour", string(d.To.ID.Colour))
+		if d.Order != nil && d.Order.Trace != "" {
+			args = append(args, "trace_id", d.Order.Trace)
+		}
 		if d.Why != "" {
 			args = append(args, "why", string(d.Why), "detail", d.Detail)
 		}
 	} else if s.Last != nil {
 		args = append(args, "deployment", s.Last.ID, "version", s.Last.Version)
+		if s.Last.Trace != "" {
+			args = append(args, "trace_id", s.Last.Trace)
+		}
 		if s.Last.Why != "" {
 			args = append(args, "why", string(s.Last.Why), "detail", s.Last.Detail)
 		}

@@ -159,7 +159,7 @@ func (s *State) settle(e Settle, at time.Time) {
 	s.Last = &Ended{ID: d.ID, Kind: d.Kind, Phase: e.Phase, Cause: d.Cause, Why: e.Why, Detail: e.Detail, At: at, Began: d.Began,
 		Version: d.To.Version, Digest: d.To.ID.Digest, Sequence: d.To.Sequence, SwitchedAt: d.SwitchedAt}
 	if d.Order != nil {
-		s.Last.Actor = d.Order.Actor
+		s.Last.Actor, s.Last.Trace = d.Order.Actor, d.Order.Trace
 	}
 	if d.Back != nil {
 		s.Last.FlippedAt = d.Back.FlippedAt

@@ -262,7 +262,7 @@ func rollbackFailed(in Input) Step {
 		hold.Digest, hold.Sequence = d.From.ID.Digest, max(hold.Sequence, d.From.Sequence)
 	}
 	if o := d.Order; o != nil {
-		hold.Sequence, hold.Actor, hold.Reason = max(hold.Sequence, o.Above), o.Actor, o.Reason
+		hold.Sequence, hold.Actor, hold.Reason, hold.Trace = max(hold.Sequence, o.Above), o.Actor, o.Reason, o.Trace
 	}
 	return step
 }

@@ -123,7 +123,7 @@ func rollback(in Input) Step {
 			return begin(in, KindRollback, c)
 		}
 	}
-	hold := Hold{Why: release.RollbackNoTarget, Detail: by(o), At: o.At, Sequence: o.Above, Actor: o.Actor, Reason: o.Reason}
+	hold := Hold{Why: release.RollbackNoTarget, Detail: by(o), At: o.At, Sequence: o.Above, Actor: o.Actor, Reason: o.Reason, Trace: o.Trace}
 	if s.Live != nil {
 		hold.Digest = s.Live.ID.Digest
 	}
@@ -138,7 +138,7 @@ func (o Order) names(t release.Target) bool {
 // rolledBack is the hold after a rollback: no release that was known when it was
 // ordered starts by itself.
 func rolledBack(o Order, held release.Digest, sequence int64) *Hold {
-	return &Hold{Why: release.RolledBack, Detail: by(o), At: o.At, Digest: held, Sequence: max(o.Above, sequence), Actor: o.Actor, Reason: o.Reason}
+	return &Hold{Why: release.RolledBack, Detail: by(o), At: o.At, Digest: held, Sequence: max(o.Above, sequence), Actor: o.Actor, Reason: o.Reason, Trace: o.Trace}
 }
 
 func by(o Order) string {

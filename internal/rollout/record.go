@@ -101,6 +101,8 @@ type Order struct {
 	Actor  string    `json:"actor"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at"`
+	// Trace is the W3C trace id that who gave it asked with; "" for none.
+	Trace string `json:"trace,omitempty"`
 }
 
 // OrderKind names an order.

@@ -302,6 +302,7 @@ type Hold struct {
 	Sequence int64          `json:"sequence"`
 	Actor    string         `json:"actor,omitempty"`
 	Reason   string         `json:"reason,omitempty"`
+	Trace    string         `json:"trace,omitempty"` // of the operator's order
 }
 
 // Ended says how a deployment ended.
@@ -320,4 +321,5 @@ type Ended struct {
 	SwitchedAt time.Time      `json:"switchedAt,omitzero"`
 	FlippedAt  time.Time      `json:"flippedAt,omitzero"`
 	Actor      string         `json:"actor,omitempty"`
+	Trace      string         `json:"trace,omitempty"` // of the operator's order
 }
