@@ -21,6 +21,7 @@ type lintReply struct {
 	api.Meta
 	Releases []lintedRelease `json:"releases"`
 	Problems int             `json:"problems"`
+	Warnings int             `json:"warnings"`
 }
 
 type lintedRelease struct {
@@ -29,6 +30,7 @@ type lintedRelease struct {
 	Version     string            `json:"version,omitempty"`
 	Digest      release.Digest    `json:"digest,omitempty"`
 	Problems    []release.Problem `json:"problems,omitempty"`
+	Warnings    []release.Problem `json:"warnings,omitempty"` // they refuse nothing
 }
 
 func (t *tool) lint() *cobra.Command {
@@ -39,7 +41,8 @@ func (t *tool) lint() *cobra.Command {
 		Long: `Check every release directory of a repository. By default the files of the work
 tree are read, as they would be committed; --rev reads a commit instead, and --staged
 the index, which is what a pre-commit hook is about. --since checks only the apps that
-changed. It ends with 0 when there is no problem, with 1 when there is one.
+changed. It ends with 0 when there is no problem, with 1 when there is one. A warning is
+no problem: it names what is easily meant otherwise.
 
 --annotations github writes workflow commands, which GitHub Actions shows beside the
 lines; --annotations gitlab a code quality report. docs/ci.md has both whole.`,
@@ -96,7 +99,7 @@ func (t *tool) runLint(ctx context.Context, l linting) error {
 		return err
 	}
 	if l.annotations != "" {
-		fmt.Fprintf(t.err, "%d releases checked, %d problems\n", len(reply.Releases), reply.Problems)
+		fmt.Fprintf(t.err, "%d releases checked, %d problems, %d warnings\n", len(reply.Releases), reply.Problems, reply.Warnings)
 	}
 	if reply.Problems > 0 {
 		return exitError{code: exitFailed}
@@ -143,6 +146,9 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 		l.Problems = problems
 		if rel != nil {
 			l.Version, l.Digest = rel.Version, rel.Digest
+			if len(problems) == 0 {
+				l.Warnings = release.Warnings(rel)
+			}
 			for _, r := range rel.Routes() { // two apps on one route of one host: only one of them can have it
 				key := parts[1] + " " + r.Host + r.Path
 				i := slices.IndexFunc(claimed[key], func(c claim) bool {
@@ -165,6 +171,7 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 		}
 		at[parts[1]+"/"+parts[2]] = len(reply.Releases)
 		reply.Problems += len(l.Problems)
+		reply.Warnings += len(l.Warnings)
 		reply.Releases = append(reply.Releases, l)
 	}
 	return reply, nil
@@ -179,12 +186,18 @@ func lintText(s ui.Style, reply lintReply) string {
 		for _, p := range l.Problems {
 			b.WriteString(p.String() + "\n")
 		}
+		for _, w := range l.Warnings {
+			b.WriteString(s.Mark(ui.Note, "warning: "+w.String()) + "\n")
+		}
 		if len(l.Problems) == 0 {
 			b.WriteString(s.Mark(ui.Good, fmt.Sprintf("%s/%s %s %s", l.Environment, l.App, l.Version, l.Digest.Short())) + "\n")
 		}
 	}
 	if reply.Problems > 0 {
 		fmt.Fprintf(&b, "%d problems\n", reply.Problems)
+	}
+	if reply.Warnings > 0 {
+		fmt.Fprintf(&b, "%d warnings\n", reply.Warnings)
 	}
 	return b.String()
 }

@@ -11,10 +11,21 @@ import (
 	"github.com/tealops/teal/internal/release"
 )
 
-// problems are all that lint found, in its order.
-func (r lintReply) problems() (out []release.Problem) {
+// found is a problem or a warning.
+type found struct {
+	release.Problem
+	warns bool
+}
+
+// found are all that lint found, in its order.
+func (r lintReply) found() (out []found) {
 	for _, l := range r.Releases {
-		out = append(out, l.Problems...)
+		for _, p := range l.Problems {
+			out = append(out, found{p, false})
+		}
+		for _, p := range l.Warnings {
+			out = append(out, found{p, true})
+		}
 	}
 	return out
 }
@@ -44,9 +55,13 @@ var (
 // annotateGitHub writes one workflow command for each problem, which GitHub shows at the
 // line of the file.
 func annotateGitHub(w io.Writer, reply lintReply) error {
-	for _, p := range reply.problems() {
-		if _, err := fmt.Fprintf(w, "::error file=%s,line=%d,title=%s::%s\n", githubProperty.Replace(p.File), max(1, p.Line),
-			githubProperty.Replace(problemTitle(p)), githubData.Replace(problemText(p))); err != nil {
+	for _, p := range reply.found() {
+		command := "error"
+		if p.warns {
+			command = "warning"
+		}
+		if _, err := fmt.Fprintf(w, "::%s file=%s,line=%d,title=%s::%s\n", command, githubProperty.Replace(p.File), max(1, p.Line),
+			githubProperty.Replace(problemTitle(p.Problem)), githubData.Replace(problemText(p.Problem))); err != nil {
 			return err
 		}
 	}
@@ -75,11 +90,15 @@ type qualityLines struct {
 // knows a problem again that only moved.
 func annotateGitLab(w io.Writer, reply lintReply) error {
 	report, seen := []codeQuality{}, map[string]int{}
-	for _, p := range reply.problems() {
+	for _, p := range reply.found() {
+		severity := "major"
+		if p.warns {
+			severity = "minor"
+		}
 		key := p.File + "\x00" + string(p.Code) + "\x00" + p.Message
 		seen[key]++
 		sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", key, seen[key]))
-		report = append(report, codeQuality{problemText(p), string(p.Code), hex.EncodeToString(sum[:]), "major",
+		report = append(report, codeQuality{problemText(p.Problem), string(p.Code), hex.EncodeToString(sum[:]), severity,
 			qualityLocation{p.File, qualityLines{max(1, p.Line)}}})
 	}
 	enc := json.NewEncoder(w)

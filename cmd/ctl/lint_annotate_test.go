@@ -44,6 +44,15 @@ func TestAnnotations(t *testing.T) {
 	if len(prints) != 3 {
 		t.Errorf("%d fingerprints for 3 problems", len(prints))
 	}
+	var warned bytes.Buffer
+	warning := lintReply{Releases: []lintedRelease{{Warnings: []release.Problem{{File: "f", Line: 3, Code: release.ExitIsBad, Message: "m"}}}}}
+	if err := annotateGitHub(&warned, warning); err != nil || warned.String() != "::warning file=f,line=3,title=TEAL-1017 exit_is_bad::m\n" {
+		t.Errorf("%v %q", err, warned.String())
+	}
+	warned.Reset()
+	if err := annotateGitLab(&warned, warning); err != nil || !strings.Contains(warned.String(), `"severity": "minor"`) {
+		t.Errorf("%v %q", err, warned.String())
+	}
 	var again bytes.Buffer
 	reply.Releases[0].Problems[1].Line = 100
 	if err := annotateGitLab(&again, reply); err != nil {

@@ -16,4 +16,5 @@ var controlPages = map[Code]page{
 	ConfirmationNeeded: {byAnyone, "In a pipe or a job there is nobody to ask, and a dangerous verb does not take silence for yes.", "tealctl freeze --until 4h --reason \"database move\" --yes"},
 	Refused:            {byAnyone, "Going on would have written or signed something that hosts refuse, or that this user may not write.", "tealctl verify shop --env production"},
 	CommandFailed:      {byAnyone, "Something that the command needs did not work: a file, git, a key, the network; the message gives its words.", "git -C . status"},
+	OtherHost:          {byAnyone, "The control socket is a file of one host. --host holds a script to the host that it was written for.", "ssh web-2 tealctl status"},
 }

@@ -17,6 +17,8 @@ var manifestPages = map[Code]page{
 	EnvFileInvalid:       {byAuthor, "An env_file is read line by line as NAME=value; a line is something else, or its quotes do not pair up.", "LOG_LEVEL=info"},
 	NameMismatch:         {byAuthor, "Approvals, containers and routes are found by the app's name, which the directory and name: must agree on.", "name: shop   # in environments/production/shop/release.yaml"},
 	DirectoryUnreadable:  {byAuthor, "The directory under environments/ has no release.yaml in that commit, or it is a link or an executable.", "git add --chmod=-x environments/production/shop/release.yaml"},
+	UncheckedService:     {byAuthor, "A service has no route and no healthcheck, so a check of a release can only see that its container goes on running.", "healthcheck: {test: [CMD, celery, -A, shop, inspect, ping]}"},
+	ExitIsBad:            {byAuthor, "Compose's restart: \"no\" is a limit of no exit at all. A one-off beside the app, such as collectstatic, ends by itself, and the release would go back because of it.", "x-teal: {jobs: [{name: collectstatic, service: backend, command: [python, manage.py, collectstatic, --noinput], when: before-switch}]}"},
 
 	"secret_not_sealed": {byAuthor, "A value in Git in plain text is known to everybody who can read the repository, now and in every old clone.", "tealctl secrets encrypt --env production --app shop --name database-url"},
 }

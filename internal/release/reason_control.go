@@ -18,6 +18,7 @@ const (
 	ConfirmationNeeded Code = "confirmation_needed"
 	Refused            Code = "refused"
 	CommandFailed      Code = "command_failed"
+	OtherHost          Code = "other_host"
 )
 
 var controlReasons = []Reason{
@@ -35,4 +36,5 @@ var controlReasons = []Reason{
 	{Number: 6012, Code: ConfirmationNeeded, Summary: "The command asks before it acts, and stdin is no terminal; nothing was done.", Next: "Run the same line with --yes."},
 	{Number: 6013, Code: Refused, Summary: "tealctl refused to do it, because a right, a key or evidence is wrong.", Next: "Correct what the message names and run the command again."},
 	{Number: 6014, Code: CommandFailed, Summary: "The command could not be carried out, for the reason that the message gives.", Next: "Correct what the message names and run the command again."},
+	{Number: 6015, Code: OtherHost, Summary: "tealctl asks the agent of the host that it runs on, and --host names another; nothing was done.", Next: "Run the same line on that host, over ssh."},
 }

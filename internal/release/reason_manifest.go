@@ -17,6 +17,10 @@ const (
 	EnvFileInvalid       Code = "env_file_invalid"
 	NameMismatch         Code = "name_mismatch"
 	DirectoryUnreadable  Code = "release_unreadable"
+
+	// Warnings of lint: they refuse nothing.
+	UncheckedService Code = "unchecked_service"
+	ExitIsBad        Code = "exit_is_bad"
 )
 
 var manifestReasons = []Reason{
@@ -35,4 +39,6 @@ var manifestReasons = []Reason{
 	{Number: 1013, Code: EnvFileInvalid, Summary: "An env_file is not readable as NAME=value lines.", Next: "Correct the named line of the file."},
 	{Number: 1014, Code: NameMismatch, Summary: "The manifest's name is not that of its directory.", Next: "Write name: as the directory is called, or move the directory."},
 	{Number: 1015, Code: DirectoryUnreadable, Summary: "The release directory has no release.yaml, or could not be read.", Next: "Commit environments/<env>/<app>/release.yaml as a plain file."},
+	{Number: 1016, Code: UncheckedService, Summary: "Warning: nothing says whether a service works; it passes when it has run for 10 s.", Next: "Write a healthcheck for it, or a route and a probe."},
+	{Number: 1017, Code: ExitIsBad, Summary: "Warning: a service with restart: \"no\" that nobody waits for is bad as soon as it ends, whatever its status.", Next: "Make it one of x-teal.jobs, or wait for it with service_completed_successfully, if it ends by itself."},
 }
