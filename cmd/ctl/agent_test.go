@@ -34,6 +34,7 @@ type fakeAgent struct {
 	events  []api.Event
 	fails   error                            // what every request but status says
 	did     []string                         // orders carried out
+	traces  []string                         // of each of them
 	onOrder func(verb string, c api.Command) // called after an order
 	stop    func()
 }
@@ -230,7 +231,7 @@ func (a *fakeAgent) order(verb string, c api.Command) (api.Done, error) {
 		defer a.mu.Unlock()
 		return api.Done{Text: "would do: " + verb + " " + c.App, Plan: []string{"v1.2.3 → v1.2.2"}}, nil
 	}
-	a.did = append(a.did, verb+" "+c.App)
+	a.did, a.traces = append(a.did, verb+" "+c.App), append(a.traces, c.Trace)
 	then := a.onOrder
 	a.mu.Unlock()
 	if then != nil {

@@ -210,13 +210,21 @@ func (t *tool) completeSequences(c *cobra.Command, _ []string, _ string) ([]stri
 	return all, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeHost completes the host that the agent is of.
+func (t *tool) completeHost(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if st, ok := t.live(c); ok && plainWord.MatchString(st.Host) {
+		return []string{described(st.Host, "this host, "+st.Environment)}, cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeFlags gives flags of one name the same completion in every command.
 func (t *tool) completeFlags(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		t.completeFlags(sub)
 	}
 	for name, f := range map[string]cobra.CompletionFunc{
-		"to": t.completeTargets, "colour": t.completeColours, "env": t.completeEnvironments, "sequence": t.completeSequences,
+		"to": t.completeTargets, "host": t.completeHost, "colour": t.completeColours, "env": t.completeEnvironments, "sequence": t.completeSequences,
 		"output": cobra.FixedCompletions([]string{"table", "wide", "json", "yaml", "name"}, cobra.ShellCompDirectiveNoFileComp),
 		"color":  cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp),
 	} {

@@ -62,10 +62,7 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 func (t *tool) line() string {
 	words := []string{"tealctl"}
 	for _, a := range t.args {
-		if !plainWord.MatchString(a) {
-			a = quote(a)
-		}
-		words = append(words, a)
+		words = append(words, shellWord(a))
 	}
 	return strings.Join(words, " ")
 }

@@ -115,6 +115,12 @@ func endingsText(c *cobra.Command) string {
 	return "\nExit codes:\n" + b.String()
 }
 
+// exitCodesReply is the table for programs.
+type exitCodesReply struct {
+	api.Meta
+	Codes []ending `json:"codes"`
+}
+
 func (t *tool) exitCodes() *cobra.Command {
 	var table strings.Builder
 	for _, e := range exitTable {
@@ -128,10 +134,7 @@ func (t *tool) exitCodes() *cobra.Command {
 		Args:        cobra.NoArgs,
 		Annotations: reads([]int{exitOK, exitUsage}),
 		RunE: func(*cobra.Command, []string) error {
-			reply := struct {
-				api.Meta
-				Codes []ending `json:"codes"`
-			}{api.Meta{APIVersion: api.Version, Kind: "ExitCodes"}, exitTable}
+			reply := exitCodesReply{api.Meta{APIVersion: api.Version, Kind: "ExitCodes"}, exitTable}
 			return t.print(reply, func(ui.Style) string { return table.String() })
 		},
 	}

@@ -141,5 +141,8 @@ func (t *tool) exit(ctx context.Context, cmd *cobra.Command, err error) int {
 	if e.next != "" {
 		fmt.Fprintln(t.err, "  next: "+t.safe(e.next))
 	}
+	if t.asked && e.code != exitUnreachable {
+		fmt.Fprintln(t.err, "  trace: "+t.trace+"   (in the agent's log)")
+	}
 	return e.code
 }

@@ -35,18 +35,26 @@ func (g gitCall) raw(ctx context.Context, args ...string) ([]byte, error) {
 	cmd.WaitDelay = 5 * time.Second // a hook of the person's may outlive git and hold its output
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
+	began := time.Now()
+	err := cmd.Run()
+	debugOf(ctx).Debug("ran git", "command", subcommand(args), "took", time.Since(began), "err", err)
+	if err != nil {
 		// The other end's words are among it: it is shown, line by line, but never obeyed.
 		var lines []string
 		for line := range strings.Lines(strings.TrimSpace(errs.String())) {
 			lines = append(lines, trust.Escape(strings.TrimRight(line, "\r\n")))
 		}
-		for len(args) > 2 && args[0] == "-c" {
-			args = args[2:]
-		}
-		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, strings.Join(lines, "\n"))
+		return nil, fmt.Errorf("git %s: %w: %s", subcommand(args), err, strings.Join(lines, "\n"))
 	}
 	return out.Bytes(), nil
+}
+
+// subcommand is what git is asked for; its arguments may hold an address with a password.
+func subcommand(args []string) string {
+	for len(args) > 2 && args[0] == "-c" {
+		args = args[2:]
+	}
+	return args[0]
 }
 
 func git(ctx context.Context, dir string, args ...string) (string, error) {

@@ -45,6 +45,7 @@ func (t *tool) journal(ctx context.Context, app string, since uint64, follow boo
 			began = time.Now()
 			fmt.Fprintln(t.err, "tealctl: the agent ended the stream; trying again from record", since)
 		}
+		t.debug.Debug("trying again", "after", pollEvery, "since", since, "err", err)
 		if !pause(ctx) {
 			return ctx.Err()
 		}
@@ -69,6 +70,13 @@ func (t *tool) event(e api.Event) error {
 	}
 	return t.print(eventReply{api.Meta{APIVersion: api.Version, Kind: "Event"}, e.Seq, e.Time, e.App, e.Kind, e.Text, e.Data},
 		func(s ui.Style) string { return s.Event(e) })
+}
+
+// logLine is one line of a container's log.
+type logLine struct {
+	api.Meta
+	App  string `json:"app"`
+	Line string `json:"line"`
 }
 
 // logLines turns container logs into one JSON or YAML document a line.
@@ -103,11 +111,7 @@ func (l *logLines) flush() error {
 }
 
 func (l *logLines) put(line []byte) error {
-	reply := struct {
-		api.Meta
-		App  string `json:"app"`
-		Line string `json:"line"`
-	}{api.Meta{APIVersion: api.Version, Kind: "LogLine"}, l.app, string(line)}
+	reply := logLine{api.Meta{APIVersion: api.Version, Kind: "LogLine"}, l.app, string(line)}
 	if l.t.format == "json" {
 		return json.NewEncoder(l.t.out).Encode(reply)
 	}

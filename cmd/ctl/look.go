@@ -177,17 +177,20 @@ func (t *tool) events() *cobra.Command {
 	return c
 }
 
+// versionReply are the versions of both ends.
+type versionReply struct {
+	api.Meta
+	Client string     `json:"client"`
+	Agent  *api.About `json:"agent,omitempty"`
+	Error  string     `json:"error,omitempty"` // why the agent says nothing
+}
+
 func (t *tool) version() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Versions of tealctl and the agent", Args: cobra.NoArgs, Annotations: reads([]int{exitOK, exitUsage}),
 		Example: "  tealctl version -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			reply := struct {
-				api.Meta
-				Client string     `json:"client"`
-				Agent  *api.About `json:"agent,omitempty"`
-				Error  string     `json:"error,omitempty"`
-			}{Meta: api.Meta{APIVersion: api.Version, Kind: "Version"}, Client: version}
+			reply := versionReply{Meta: api.Meta{APIVersion: api.Version, Kind: "Version"}, Client: version}
 			about, err := t.client().Version(cmd.Context())
 			if err == nil {
 				reply.Agent = &about

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -32,7 +33,7 @@ func main() {
 
 // run is tealctl with everything it touches as arguments. It returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &tool{args: args, stdin: stdin, out: stdout, err: stderr}
+	t := &tool{args: args, stdin: stdin, out: stdout, err: stderr, debug: slog.New(slog.DiscardHandler)}
 	root := t.root()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -49,10 +50,17 @@ type tool struct {
 	out, err io.Writer
 
 	socket   string
+	host     string
 	format   string
 	colour   string
 	ascii    bool
 	noHeader bool
+	verbose  bool
+	trace    string // that requests carry; from talk on an id, or empty
+
+	debug *slog.Logger // what -v tells
+	agent *api.Client  // nil before the first request
+	asked bool         // a request was made
 }
 
 func (t *tool) root() *cobra.Command {
@@ -68,11 +76,25 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	f := root.PersistentFlags()
 	f.StringVar(&t.socket, "socket", orEnv("TEAL_SOCKET", "/run/teal/agent.sock"), "the agent's control socket (TEAL_SOCKET)")
+	f.StringVar(&t.host, "host", "", "the host that is meant: refuses to act where the agent's host has another name")
+	f.StringVar(&t.trace, "trace-id", "", "trace id or W3C traceparent of what this run asks for (TRACEPARENT)")
+	f.BoolVarP(&t.verbose, "verbose", "v", false, "tell on stderr what is asked of the agent and of git, and how long it takes")
 	f.StringVarP(&t.format, "output", "o", "table", "output: table, wide, json, yaml or name")
 	f.StringVar(&t.colour, "color", "auto", "colour: auto, always or never (NO_COLOR, FORCE_COLOR)")
 	f.BoolVar(&t.ascii, "ascii", false, "no symbols outside ASCII")
 	f.BoolVar(&t.noHeader, "no-header", false, "tables without their header")
-	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error { return t.checkOutput(c) }
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if err := t.checkOutput(c); err != nil {
+			return err
+		}
+		if err := t.talk(); err != nil {
+			return err
+		}
+		if t.verbose {
+			c.SetContext(withDebug(c.Context(), t.debug))
+		}
+		return t.checkHost(c.Context(), c)
+	}
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "release", Title: "Release:"}, &cobra.Group{ID: "steer", Title: "Steer (group teal-operators):"})
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
@@ -147,5 +169,3 @@ func orEnv(name, other string) string {
 	}
 	return other
 }
-
-func (t *tool) client() *api.Client { return api.NewClient(t.socket) }

@@ -101,7 +101,7 @@ func names(reply any) []string {
 }
 
 // style follows --color, then NO_COLOR, then FORCE_COLOR and CLICOLOR_FORCE, then
-// whether stdout is a terminal that is not dumb.
+// CLICOLOR=0, then whether stdout is a terminal that is not dumb.
 func (t *tool) style() ui.Style {
 	tty := t.terminal()
 	s := ui.Style{Human: tty, Header: !t.noHeader, ASCII: t.ascii || !utf8Locale(), Wide: t.format == "wide"}
@@ -115,6 +115,7 @@ func (t *tool) style() ui.Style {
 	case os.Getenv("NO_COLOR") != "":
 	case os.Getenv("FORCE_COLOR") != "" || os.Getenv("CLICOLOR_FORCE") != "":
 		s.Colour = true
+	case os.Getenv("CLICOLOR") == "0":
 	default:
 		s.Colour = tty && os.Getenv("TERM") != "dumb"
 	}

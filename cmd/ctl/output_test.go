@@ -54,6 +54,8 @@ func TestStyle(t *testing.T) {
 		"NO_COLOR beats FORCE_COLOR": {false, map[string]string{"NO_COLOR": "1", "FORCE_COLOR": "1"}, tool{}, ui.Style{Header: true}},
 		"FORCE_COLOR":                {false, map[string]string{"FORCE_COLOR": "1"}, tool{}, ui.Style{Header: true, Colour: true}},
 		"CLICOLOR_FORCE":             {false, map[string]string{"CLICOLOR_FORCE": "1"}, tool{}, ui.Style{Header: true, Colour: true}},
+		"CLICOLOR=0":                 {true, map[string]string{"CLICOLOR": "0"}, tool{}, ui.Style{Human: true, Header: true, Width: 77}},
+		"FORCE_COLOR beats CLICOLOR": {false, map[string]string{"CLICOLOR": "0", "FORCE_COLOR": "1"}, tool{}, ui.Style{Header: true, Colour: true}},
 		"always beats NO_COLOR":      {false, map[string]string{"NO_COLOR": "1"}, tool{colour: "always"}, ui.Style{Header: true, Colour: true}},
 		"never beats FORCE_COLOR":    {true, map[string]string{"FORCE_COLOR": "1"}, tool{colour: "never"}, ui.Style{Human: true, Header: true, Width: 77}},
 		"dumb":                       {true, map[string]string{"TERM": "dumb"}, tool{}, ui.Style{Human: true, Header: true, Width: 77}},
@@ -63,7 +65,7 @@ func TestStyle(t *testing.T) {
 		"ascii, wide, no header":     {false, nil, tool{ascii: true, format: "wide", noHeader: true}, ui.Style{ASCII: true, Wide: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, v := range []string{"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE", "LANG"} {
+			for _, v := range []string{"NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR", "LC_ALL", "LC_CTYPE", "LANG"} {
 				t.Setenv(v, c.env[v])
 			}
 			t.Setenv("TERM", "xterm")

@@ -17,7 +17,8 @@ type schemaReply struct {
 }
 
 func (t *tool) schema() *cobra.Command {
-	c := &cobra.Command{Use: "schema", Short: "Print the schemas of the files that people write"}
+	c := &cobra.Command{Use: "schema", Short: "Print the schemas of the files that people write and of what tealctl prints"}
+	c.AddCommand(t.schemaOutputs())
 	c.AddCommand(&cobra.Command{
 		Use:   "manifest",
 		Short: "Print the JSON Schema of release.yaml, for editors",

@@ -56,6 +56,7 @@ var asked = map[string]struct {
 	"lint":                         {false, []string{"CLONE"}},
 	"release new":                  {false, []string{"shop", "v1.2.4", "--env", "production", "--repo", "CLONE"}},
 	"schema manifest":              {false, nil},
+	"schema outputs":               {false, nil},
 	"init":                         {false, []string{"--from", "COMPOSE", "--env", "staging", "--app", "web", "--image", "web=registry.example.test/web@sha256:" + testImage, "--write", "CLONE"}},
 	"verify":                       {false, []string{"shop", "--repo", "CLONE", "--policy", "POLICY"}},
 	"prepare":                      {false, []string{"shop", "--repo", "CLONE", "--yes"}},
@@ -160,6 +161,7 @@ func TestEveryAnswerIsJSON(t *testing.T) {
 				}
 				n++
 			}
+			fits(t, out)
 			if n == 0 {
 				t.Errorf("no answer: %s", errs)
 			}

@@ -84,6 +84,12 @@ type policyLint struct {
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"`
 }
 
+// signersReply are lines of ssh-keygen's allowed_signers.
+type signersReply struct {
+	api.Meta
+	Lines []string `json:"lines"`
+}
+
 // trustReply is a policy for people and for jq.
 type trustReply struct {
 	api.Meta
@@ -215,10 +221,7 @@ not read that format.`,
 			if err != nil {
 				return err
 			}
-			signers := struct {
-				api.Meta
-				Lines []string `json:"lines"`
-			}{api.Meta{APIVersion: api.Version, Kind: "AllowedSigners"}, []string{}}
+			signers := signersReply{api.Meta{APIVersion: api.Version, Kind: "AllowedSigners"}, []string{}}
 			for _, k := range p.PersonKeys() {
 				if _, gone := p.RevokedKey(k); gone || k.SSH == nil {
 					continue

@@ -134,7 +134,8 @@ type viewer struct {
 }
 
 func (t *tool) viewer(app string) *viewer {
-	return &viewer{t: t, app: app, tty: t.terminal() && t.draws(), lines: map[string]string{}}
+	repaints := t.terminal() && t.draws() && os.Getenv("TERM") != "dumb" // a dumb one cannot move its cursor
+	return &viewer{t: t, app: app, tty: repaints, lines: map[string]string{}}
 }
 
 func (v *viewer) status(st api.Status) error {
@@ -186,6 +187,7 @@ type appChange struct {
 
 // away says once that the agent does not answer.
 func (v *viewer) away(err error) {
+	v.t.debug.Debug("trying again", "after", pollEvery, "err", err)
 	if v.gone.IsZero() {
 		v.gone = time.Now()
 		if !v.tty {

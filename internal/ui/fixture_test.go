@@ -12,6 +12,8 @@ import (
 
 var now = time.Date(2026, 11, 23, 14, 3, 15, 0, time.UTC)
 
+func head(kind string) api.Meta { return api.Meta{APIVersion: api.Version, Kind: kind} }
+
 func before(d time.Duration) time.Time { return now.Add(-d) }
 
 func aSet(version string, colour release.Colour, sequence int64, digit string) *rollout.Set {
@@ -24,7 +26,7 @@ func fullStatus() api.Status {
 	live, next := aSet("v2.14.0", release.Blue, 14, "a"), aSet("v5.3.0", release.Green, 53, "c")
 	apiLive := aSet("v5.2.0", release.Blue, 52, "b")
 	search, mail := aSet("v1.9.4", release.Blue, 19, "d"), aSet("v0.8.1", release.Green, 8, "e")
-	return api.Status{Environment: "production", Host: "web-2", Now: now,
+	return api.Status{Meta: head("Status"), Environment: "production", Host: "web-2", Instance: "one", Now: now,
 		Repository: api.RepositoryStatus{Head: "9f31c2a4d5e6f70891a2b3c4d5e6f70891a2b3c4", LastSuccess: before(12 * time.Second)},
 		Proxy:      api.PartStatus{Reachable: true}, Engine: api.PartStatus{Reachable: true},
 		Apps: []api.AppStatus{
@@ -58,17 +60,17 @@ func gates(approvals trust.GateState) []trust.Gate {
 
 func blockedExplanation() api.Explanation {
 	st := fullStatus().Apps[2]
-	return api.Explanation{App: "search", Version: "v1.10.0", Summary: "search v1.10.0 is not deploying: approval_threshold", Code: release.ApprovalThreshold, ID: "TEAL-3001",
+	return api.Explanation{Meta: head("Explanation"), App: "search", Version: "v1.10.0", Summary: "search v1.10.0 is not deploying: approval_threshold", Code: release.ApprovalThreshold, ID: "TEAL-3001",
 		Detail: st.Wait.Detail, Next: "jo@example.com or lee@example.com runs tealctl approve search --env production --push.", Waits: true, Gates: gates(trust.GateWait),
 		Reasons: []trust.Finding{{Code: release.ApprovalThreshold, Detail: "1 of 2 persons of role devops have approved"}},
 		Notes:   []trust.Finding{{Code: release.SignerPrepared, Detail: "ci.sig is by ci-bot, who prepared the release"}}, Status: st}
 }
 
 func someHistory() api.History {
-	return api.History{Entries: []api.HistoryEntry{
+	return api.History{Meta: head("History"), Entries: []api.HistoryEntry{
 		{App: "api", ID: "d-42", Kind: rollout.KindRelease, Version: "v5.3.0", Digest: release.Digest(strings.Repeat("c", 64)), Sequence: 53, Result: rollout.Baking, Began: before(64 * time.Second), SwitchedAt: before(15 * time.Second)},
 		{App: "api", ID: "d-39", Kind: rollout.KindRelease, Version: "v5.2.0", Digest: release.Digest(strings.Repeat("b", 64)), Sequence: 52, Result: rollout.Live, Began: before(27 * time.Hour), Ended: before(27*time.Hour - 171*time.Second), SwitchedAt: before(27*time.Hour - 40*time.Second)},
-		{App: "api", ID: "d-38", Kind: rollout.KindRollback, Version: "v5.1.0", Digest: release.Digest(strings.Repeat("9", 64)), Sequence: 50, Result: rollout.Held, Why: release.RolledBack, Detail: "checkout errors", Actor: "ann (uid 1000)",
+		{App: "api", ID: "d-38", Kind: rollout.KindRollback, Version: "v5.1.0", Digest: release.Digest(strings.Repeat("9", 64)), Sequence: 50, Result: rollout.Held, Why: release.RolledBack, Detail: "checkout errors", Actor: "ann (uid 1000)", Trace: "4bf92f3577b34da6a3ce929d0e0e4736",
 			Began: before(28 * time.Hour), Ended: before(28*time.Hour - 7*time.Second), FlippedAt: before(28*time.Hour - 2*time.Second)},
 		{App: "api", ID: "d-37", Kind: rollout.KindRelease, Digest: release.Digest(strings.Repeat("8", 64)), Sequence: 51, Result: rollout.Reverted, Why: release.BakeErrorRate, Detail: "error rate 8.1% is above 1% and blue's 0.2%\nlog: panic: nil map",
 			Began: before(29 * time.Hour), Ended: before(29*time.Hour - 44*time.Second), SwitchedAt: before(29*time.Hour - 20*time.Second), FlippedAt: before(29*time.Hour - 30*time.Second)},
@@ -76,7 +78,7 @@ func someHistory() api.History {
 }
 
 func somePlan() api.Plan {
-	return api.Plan{App: "search", From: "v1.9.4", To: "v1.10.0", Digest: "ffffffffffff", Different: true,
+	return api.Plan{Meta: head("Plan"), App: "search", From: "v1.9.4", To: "v1.10.0", Digest: "ffffffffffff", Different: true,
 		Changes: []api.Change{
 			{Service: "backend", Field: "image", From: "registry.example.com/search@sha256:aa41aa41aa41", To: "registry.example.com/search@sha256:c09ec09ec09e"},
 			{Service: "backend", Field: "environment SEARCH_INDEX_V2", To: "on"},
@@ -88,12 +90,12 @@ func somePlan() api.Plan {
 }
 
 func rollbackPlan() api.Done {
-	return api.Done{Text: "would do: api goes back to v5.2.0 and is held there", Plan: []string{"v5.3.0 → v5.2.0   (release bbbbbbbbbbbb, proven 2026-11-21T14:03:15Z)", "it is warm as blue: one switch",
+	return api.Done{Meta: head("Done"), Actor: "ann (uid 1000)", Text: "would do: api goes back to v5.2.0 and is held there", Plan: []string{"v5.3.0 → v5.2.0   (release bbbbbbbbbbbb, proven 2026-11-21T14:03:15Z)", "it is warm as blue: one switch",
 		"then the app is held there: a newer release, a git revert or tealctl resume lifts that"}}
 }
 
 func freezePlan() api.Done {
-	return api.Done{Text: "would do: frozen: nothing goes forward in production", Plan: []string{"reason: sale weekend", "until 2026-11-30T08:00:00Z, then by itself as before", "api v5.3.0 finishes its watch: it has switched",
+	return api.Done{Meta: head("Done"), Actor: "ann (uid 1000)", Text: "would do: frozen: nothing goes forward in production", Plan: []string{"reason: sale weekend", "until 2026-11-30T08:00:00Z, then by itself as before", "api v5.3.0 finishes its watch: it has switched",
 		"search v1.10.0 waits: it is blocked and has not switched", "going back stays possible: reverts and tealctl rollback pass a freeze"}}
 }
 

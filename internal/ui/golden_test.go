@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -60,6 +61,7 @@ func screens() map[string]func(Style) string {
 	reason, _ := release.Explain("approval_threshold")
 	same := somePlan()
 	same.Different = false
+	ordered := api.Explanation{App: "api", Version: "v5.3.0", Summary: "api is held at v5.2.0: rolled_back", Code: release.RolledBack, Detail: "by ann (uid 1000): checkout errors", Trace: "4bf92f3577b34da6a3ce929d0e0e4736", ID: "TEAL-4009", Next: "Commit a newer release."}
 	return map[string]func(Style) string{
 		"status":          func(s Style) string { return s.Status(fullStatus(), "") },
 		"status-app":      func(s Style) string { return s.Status(fullStatus(), "search") },
@@ -82,6 +84,7 @@ func screens() map[string]func(Style) string {
 		},
 		"explain-blocked": func(s Style) string { return s.Explain(blockedExplanation()) },
 		"explain-live":    func(s Style) string { return s.Explain(live) },
+		"explain-held":    func(s Style) string { return s.Explain(ordered) },
 		"explain-reason":  func(s Style) string { return s.Reason(reason) },
 		"history":         func(s Style) string { return s.History(someHistory(), now) },
 		"plan":            func(s Style) string { return s.Plan(somePlan()) },
@@ -94,6 +97,41 @@ func screens() map[string]func(Style) string {
 		"rollback-done": func(s Style) string { return s.Done(api.Done{Text: "api goes back to v5.2.0 and is held there"}) },
 		"freeze-plan":   func(s Style) string { return s.OrderPlan(freezePlan()) },
 		"hostile":       func(s Style) string { return s.Watch(hostileStatus(), "") },
+	}
+}
+
+// replies are those of the screens as programs read them. cmd/ctl holds the files to the
+// published schema.
+func replies() map[string]any {
+	troubled := fullStatus()
+	troubled.Frozen = []rollout.Freeze{{Reason: "sale weekend", Actor: "jo (uid 1001)", Until: now.Add(48 * 3600e9), At: now}}
+	troubled.Repository.Places = []api.PlaceStatus{{URL: "https://git.example.com/releases.git", Code: release.RepoUnreachable, Detail: "connection refused"}}
+	troubled.Apps[0].Debt = &api.Debt{Incident: "INC-2041", Since: before(3 * 3600e9)}
+	return map[string]any{"status": fullStatus(), "status-troubled": troubled, "hostile": hostileStatus(), "explain-blocked": blockedExplanation(),
+		"history": someHistory(), "plan": somePlan(), "rollback-plan": rollbackPlan(), "freeze-plan": freezePlan()}
+}
+
+// TestJSONScreens compares what -o json prints of the screens' replies.
+func TestJSONScreens(t *testing.T) {
+	for name, reply := range replies() {
+		got, err := json.MarshalIndent(reply, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, '\n')
+		file := filepath.Join("testdata", name, "json.golden")
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), string(got)); d != "" {
+			t.Errorf("not as %s (run with -update when it is meant): %s", file, d)
+		}
 	}
 }
 

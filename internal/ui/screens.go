@@ -23,6 +23,9 @@ func (s Style) Explain(e api.Explanation) string {
 		}
 	}
 	b.WriteString(s.gates(e.Gates, e.Reasons, e.Notes))
+	if e.Trace != "" {
+		b.WriteString(s.indented("trace of the order: "+e.Trace) + "\n")
+	}
 	if e.Next != "" {
 		next := "Next: " + e.Next
 		if e.ID != "" {
@@ -119,7 +122,7 @@ func (s Style) History(h api.History, now time.Time) string {
 		}
 		row := []string{e.App, e.ID, orDash(version), s.Mark(resultTone(e.Result), string(e.Result)), s.Ago(e.Began, now), took, orDash(e.Actor)}
 		if s.Wide {
-			row = append(row, orDash(string(e.Kind)), orDash(e.Digest.Short()), fmt.Sprint(e.Sequence), s.Ago(e.SwitchedAt, now), s.Ago(e.FlippedAt, now))
+			row = append(row, orDash(string(e.Kind)), orDash(e.Digest.Short()), fmt.Sprint(e.Sequence), s.Ago(e.SwitchedAt, now), s.Ago(e.FlippedAt, now), orDash(e.Trace))
 		}
 		rows = append(rows, append(row, why))
 	}
@@ -128,7 +131,7 @@ func (s Style) History(h api.History, now time.Time) string {
 	}
 	header := []string{"APP", "DEPLOYMENT", "VERSION", "RESULT", "BEGAN", "TOOK", "BY"}
 	if s.Wide {
-		header = append(header, "KIND", "RELEASE", "SEQUENCE", "SWITCHED", "FLIPPED")
+		header = append(header, "KIND", "RELEASE", "SEQUENCE", "SWITCHED", "FLIPPED", "TRACE")
 	}
 	return s.out(s.Table(append(header, "DETAIL"), rows))
 }
