@@ -30,13 +30,9 @@ func (l *loop) removeFiles(set rollout.Set) {
 		return
 	}
 	l.mu.Lock()
-	others, reached := l.state.Sets(), l.state.Reached()
+	others := l.state.Sets()
 	l.mu.Unlock()
-	defer func() { // last: what is kept says what is mounted
-		if err := l.Files.Forget(l.app, reached); err != nil {
-			l.log.Warn("secrets of dropped sets are left", "err", err)
-		}
-	}()
+	defer l.forget(set.ID) // last: what is kept says what is mounted
 	gone, err := l.mounted(set, false)
 	if err != nil || len(gone) == 0 {
 		return
@@ -60,6 +56,26 @@ func (l *loop) removeFiles(set rollout.Set) {
 	})
 	if err := l.Files.Remove(gone); err != nil {
 		l.log.Warn("files of a dropped set are left", "set", set.ID.Digest.Short(), "err", err)
+	}
+}
+
+// forget removes what was kept for sets that are gone and that nothing can go back to. A
+// set that has containers still keeps it: it says which files are theirs. dropped is one
+// that has none any more.
+func (l *loop) forget(dropped release.SetID) {
+	if l.Files == nil {
+		return
+	}
+	l.mu.Lock()
+	keep := l.state.Reached()
+	for _, set := range l.state.Sets() {
+		if set.ID != dropped {
+			keep = append(keep, set.ID.Target)
+		}
+	}
+	l.mu.Unlock()
+	if err := l.Files.Forget(l.app, keep); err != nil {
+		l.log.Warn("secrets of dropped sets are left", "err", err)
 	}
 }
 

@@ -139,6 +139,8 @@ type Files interface {
 	Forget(app string, keep []release.Target) error
 	// Remove removes files that nothing mounts any more; gone is fine.
 	Remove(files []release.FileSpec) error
+	// Clear removes all files of an app that has no containers any more.
+	Clear(app string) error
 }
 
 // Target is one replica's address with its probe.

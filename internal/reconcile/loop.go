@@ -94,6 +94,9 @@ func (l *loop) recover(ctx context.Context) error {
 	l.addr.hold(l.app, l.state)
 	e := l.state.Effect
 	if e == nil {
+		if l.state.Last != nil && l.state.Deploy == nil { // the crash may have come right after it settled
+			l.forget(release.SetID{})
+		}
 		return nil
 	}
 	l.pending = &rollout.Outcome{Effect: e.ID, Kind: e.Kind, Result: rollout.Interrupted}
@@ -270,6 +273,9 @@ func (l *loop) write(r rollout.Record, back bool) error {
 		l.log.Warn("effect failed", "effect", o.Effect, "kind", string(o.Kind), "result", string(o.Result), "code", string(o.Code), "err", o.Detail)
 	}
 	l.Changed(l.app)
+	if r.Settle != nil {
+		l.forget(release.SetID{}) // what was given up before it ran keeps nothing
+	}
 	if r.Settle != nil && r.Settle.Phase == rollout.Absent && l.others != nil {
 		l.others() // its routes are free for an app that waits for one
 	}

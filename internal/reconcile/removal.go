@@ -18,8 +18,8 @@ func (l *loop) withdraw(ctx context.Context) error {
 }
 
 // remove takes everything of the app off the engine: containers and networks of both
-// colours and of the shared services, whatever the journal knows of them, then the
-// volumes to purge. What the app's other volumes hold stays.
+// colours and of the shared services, whatever the journal knows of them, then the files
+// that they mounted and the volumes to purge. What the app's other volumes hold stays.
 func (l *loop) remove(ctx context.Context, e rollout.Effect) error {
 	found, err := l.Containers.Observe(ctx, l.app)
 	if err != nil {
@@ -40,6 +40,11 @@ func (l *loop) remove(ctx context.Context, e rollout.Effect) error {
 	for _, set := range sets {
 		if err := l.Containers.Remove(ctx, l.app, set, nil); err != nil {
 			return err
+		}
+	}
+	if l.Files != nil {
+		if err := l.Files.Clear(l.app); err != nil {
+			l.log.Warn("files of a removed app are left", "err", err)
 		}
 	}
 	if len(e.Set.Purge) == 0 {

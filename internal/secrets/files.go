@@ -140,6 +140,17 @@ func (f *Files) Remove(files []release.FileSpec) error {
 	return errors.Join(errs...)
 }
 
+// clear removes all files of an app.
+func (f *Files) clear(app string) error {
+	if !release.ValidApp(app) {
+		return fmt.Errorf("%q is not the name of an app", app)
+	}
+	if err := os.RemoveAll(filepath.Join(f.dir, app)); err != nil {
+		return err
+	}
+	return syncDir(f.dir)
+}
+
 // inside refuses a path that is not below the directory of files.
 func (f *Files) inside(path string) error {
 	if rel, err := filepath.Rel(f.dir, path); err != nil || !filepath.IsLocal(rel) || rel == "." {

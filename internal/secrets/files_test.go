@@ -104,6 +104,28 @@ func TestOutsideIsRefused(t *testing.T) {
 	}
 }
 
+// Of an app that is removed no file stays, and of the others each does.
+func TestClear(t *testing.T) {
+	f, spec := newFiles(t)
+	a, b := spec("a"), spec("b")
+	b.Path = filepath.Join(f.dir, "shop2", "secrets", "b")
+	v := NewVault(Config{}, f)
+	if err := errors.Join(v.Write(release.Target{}, []release.FileSpec{a, b}), v.Clear("shop"), v.Clear("shop")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(f.dir, "shop")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("not cleared: %v", err)
+	}
+	for _, app := range []string{"", ".", "..", "../files", "shop2/secrets"} {
+		if v.Clear(app) == nil {
+			t.Errorf("cleared %q", app)
+		}
+	}
+	if _, err := os.Lstat(b.Path); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSweepRemovesWhatACrashLeft(t *testing.T) {
 	f, spec := newFiles(t)
 	a := spec("a")

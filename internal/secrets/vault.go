@@ -290,6 +290,9 @@ func (v *Vault) Write(target release.Target, files []release.FileSpec) error {
 // Remove removes files that nothing mounts any more; gone is fine.
 func (v *Vault) Remove(files []release.FileSpec) error { return v.files.Remove(files) }
 
+// Clear removes all files of an app that has no containers any more.
+func (v *Vault) Clear(app string) error { return v.files.clear(app) }
+
 // Stamp tells whether the host's sources may have changed since another Stamp: it looks
 // at the files and reads none.
 func (v *Vault) Stamp() string {

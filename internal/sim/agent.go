@@ -45,10 +45,22 @@ func (w *World) Start(policy *trust.Policy, log *slog.Logger) (*Agent, error) {
 	labels := w.labels
 	w.mu.Unlock()
 	local.Declare(labels)
-	desk := &reconcile.Desk{Env: Env, Host: release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge", Files: "/files", Labels: labels}, Key: []byte("key"),
+	desk := &reconcile.Desk{Env: Env, Host: release.Host{Name: "h1", Instance: "sim", EdgeNetwork: "teal-edge", Files: w.FilesDir, Labels: labels}, Key: []byte("key"),
 		Repo: repository{a}, Shelf: shelf{a}, Parsed: &parsed,
 		Policy: func() (*trust.Policy, release.Code, string) { return policy, "", "" }}
-	a.runner = reconcile.NewRunner(reconcile.Edges{Containers: host{a}, Switch: proxy{a}, Turn: turn{a, local}, Fleet: local,
+	var files reconcile.Files
+	if w.OpenVault != nil {
+		v, err := w.OpenVault(labels)
+		if err == nil {
+			err = v.Sweep()
+		}
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		desk.Inputs, files = vault{a, v}, vault{a, v}
+	}
+	a.runner = reconcile.NewRunner(reconcile.Edges{Containers: host{a}, Switch: proxy{a}, Turn: turn{a, local}, Fleet: local, Files: files,
 		Journal: journal{a}, Shelf: shelf{a}, Health: health{a}, Desk: desk,
 		Edge: netip.MustParsePrefix("10.9.0.0/24"), Log: log}, states)
 	w.mu.Lock()

@@ -130,6 +130,8 @@ type story struct {
 	ran     []string      // jobs that must have run; no other may
 	labels  map[string]string
 	up      []string // services that run in the end; nil: all
+
+	finds map[string]string // in the end, by service and path: what its containers find there; set: the host has secrets
 }
 
 type step struct {
@@ -212,9 +214,14 @@ func runsHere(service string) func(rollout.State) bool {
 	}
 }
 
+// ordered reports whether an order of the kind is durable already: it was before the crash.
+func ordered(a *Agent, kind rollout.OrderKind) bool {
+	return slices.ContainsFunc(a.Fleet.Orders("shop"), func(o rollout.Order) bool { return o.Kind == kind })
+}
+
 func rollback(w *World, a *Agent) error {
-	if len(a.Fleet.Orders("shop")) > 0 {
-		return nil // it was durable before the crash
+	if ordered(a, rollout.OrderRollback) {
+		return nil
 	}
 	_, err := a.Fleet.Order(context.Background(), rollout.Order{Kind: rollout.OrderRollback, App: "shop", Actor: "ann (uid 1000)", Reason: "checkout errors"})
 	return err
@@ -243,7 +250,9 @@ func either(a, b func(rollout.State) bool) func(rollout.State) bool {
 	return func(s rollout.State) bool { return a(s) || b(s) }
 }
 
-func stories() []story {
+func stories() []story { return append(plainStories(), secretStories()...) }
+
+func plainStories() []story {
 	v1 := step{commit1("v1.0.0", 1), ended("v1.0.0")}
 	v2 := step{commit1("v2.0.0", 2), ended("v2.0.0")}
 	return []story{
@@ -331,6 +340,9 @@ func (s story) play(t *testing.T, crashAt int, crashIn *Call, before bool) (w *W
 		w = NewWorld()
 		w.CrashAt, w.CrashIn, w.CrashBefore = crashAt, crashIn, before
 		w.SetLabels(s.labels)
+		if s.finds != nil {
+			giveSecrets(t, w)
+		}
 		for version, b := range s.behave {
 			w.Behave(version, b)
 		}
@@ -441,6 +453,9 @@ func (s story) check(t *testing.T, w *World) {
 	if serves.Live != st.Live.ID.Colour {
 		t.Errorf("the proxy serves %s, the journal says %s", serves.Live, st.Live.ID.Colour)
 	}
+	if s.finds != nil {
+		s.checkSecrets(t, w, st)
+	}
 	known := map[release.SetID]bool{}
 	for _, set := range st.Sets() {
 		known[set.ID] = true
@@ -539,6 +554,9 @@ func (s story) checkGone(t *testing.T, w *World, st rollout.State) {
 	}
 	if w.Failed > 0 || w.Served == 0 {
 		t.Errorf("%d of %d requests failed, the first: %s", w.Failed, w.Failed+w.Served, w.FirstFailure)
+	}
+	if s.finds != nil {
+		s.checkSecrets(t, w, st)
 	}
 	if st.Accepted.Sequence < 2 && s.labels == nil {
 		t.Errorf("the mark is %+v", st.Accepted)

@@ -58,6 +58,11 @@ type World struct {
 	full       bool                 // the journal's disk: only going back gets through
 	hung       bool                 // the engine takes calls and never answers
 
+	// OpenVault gives a life of the agent what handles secrets, with the host's labels at its
+	// start; nil: no release has any. FilesDir is where that writes what containers mount.
+	OpenVault func(labels map[string]string) (Vault, error)
+	FilesDir  string
+
 	// The crash button.
 	CrashAt     int   // 1-based; 0: never
 	CrashIn     *Call // instead of a number: the first call of this edge in this phase
@@ -85,7 +90,7 @@ type entry struct {
 func NewWorld() *World {
 	return &World{containers: map[string]*container{}, volumes: map[string]bool{}, proxy: map[string]reconcile.SwitchConfig{},
 		counters: map[string]map[release.Colour]rollout.Traffic{}, shelf: map[release.Digest]fs.FS{}, verdicts: map[release.Digest]trust.Verdict{}, states: map[string]rollout.State{},
-		beside: map[string]bool{}, runs: map[string]int{}, ran: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
+		FilesDir: "/files", beside: map[string]bool{}, runs: map[string]int{}, ran: map[string]int{}, files: fstest.MapFS{}, changed: make(chan struct{}, 1), behave: map[string]Behaviour{}, burst: map[string]int{}}
 }
 
 // Behave says what containers of a version do.
@@ -291,7 +296,7 @@ func (w *World) Journal() string {
 // healthy says whether a container answers well now; w.mu is held.
 func (w *World) healthy(c *container) bool {
 	b := w.behave[c.version]
-	return !b.NeverReady && (b.ErrorsAfter == 0 || time.Since(c.c.StartedAt) < b.ErrorsAfter)
+	return !b.NeverReady && c.takes() && (b.ErrorsAfter == 0 || time.Since(c.c.StartedAt) < b.ErrorsAfter)
 }
 
 // Request is one user's request through the proxy. It counts what the user saw.
