@@ -33,9 +33,15 @@ type vault struct {
 }
 
 func openVault(t *testing.T, config string) *vault {
+	return openVaultIn(t, open(t, rig.Options{}), "secrets: {shop: {api-key: {file: KEY}}}\n"+config)
+}
+
+// openVaultIn adds to a rig's agent.yaml; KEY is the path of the host's secret file.
+func openVaultIn(t *testing.T, r *rig.Rig, config string) *vault {
 	t.Helper()
-	v := &vault{Rig: open(t, rig.Options{}), t: t}
+	v := &vault{Rig: r, t: t}
 	v.key = v.Path("api-key")
+	config = strings.ReplaceAll(config, "KEY", v.key)
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +55,7 @@ func openVault(t *testing.T, config string) *vault {
 	}
 	err = errors.Join(
 		os.WriteFile(v.Path("identity.txt"), []byte(id.String()+"\n"), 0o400),
-		v.WriteConfig(string(old)+fmt.Sprintf("identity: %s\nlabels: {zone: a}\nsecrets: {shop: {api-key: {file: %s}}}\n%s", v.Path("identity.txt"), v.key, config)),
+		v.WriteConfig(string(old)+fmt.Sprintf("identity: %s\nlabels: {zone: a}\n%s", v.Path("identity.txt"), config)),
 		v.Write(map[string]string{"environments/staging/recipients.txt": "# h1\n" + id.Recipient().String() + "\n", "environments/staging/shop/app.ini": "workers = 4\n"}))
 	if err != nil {
 		t.Fatal(err)

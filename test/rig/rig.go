@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tealops/teal/internal/api"
 	"github.com/tealops/teal/test/lab"
 )
@@ -53,7 +55,10 @@ type Options struct {
 	ProxyArgs []string
 	// AgentEnv is added to teal-agent's environment, NAME=value.
 	AgentEnv []string
-	Bin      string // directory of the binaries; default <module>/bin
+	// AgentUser, when set, is the user id that the agent runs as, as its unit has it: in the
+	// group of the engine's socket, with CAP_CHOWN and nothing else of root.
+	AgentUser int
+	Bin       string // directory of the binaries; default <module>/bin
 }
 
 // Rig is one host.
@@ -152,7 +157,26 @@ func New(ctx context.Context, opt Options, logf func(string, ...any)) (_ *Rig, e
 	if out, errs, code := r.Ctl(ctx, "state", "init", "--state", r.State); code != 0 {
 		return nil, fmt.Errorf("tealctl state init: exit %d: %s%s", code, out, errs)
 	}
+	if u := opt.AgentUser; u != 0 {
+		for _, path := range []string{r.State, filepath.Join(r.State, "identity.json"), r.Path("run")} {
+			if err := os.Chown(path, u, u); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return r, nil
+}
+
+// agentUser is how the agent's process becomes the rig's AgentUser.
+func (r *Rig) agentUser(to *syscall.SysProcAttr) error {
+	info, err := os.Stat(strings.TrimPrefix(r.Lab.Host, "unix://"))
+	if err != nil {
+		return fmt.Errorf("find the group of the engine's socket: %w", err)
+	}
+	u := uint32(r.opt.AgentUser)
+	to.Credential = &syscall.Credential{Uid: u, Gid: u, Groups: []uint32{info.Sys().(*syscall.Stat_t).Gid}}
+	to.AmbientCaps = []uintptr{unix.CAP_CHOWN}
+	return nil
 }
 
 func moduleRoot() (string, error) {
@@ -280,6 +304,13 @@ func (r *Rig) start(name string, env []string, args ...string) (*process, error)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = f, f
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if name == "teal-agent" && r.opt.AgentUser != 0 {
+		if err := r.agentUser(cmd.SysProcAttr); err != nil {
+			f.Close()
+			return nil, err
+		}
+		cmd.Env = append(cmd.Env, "HOME="+r.State) // as systemd has it: the user's own
+	}
 	if err := cmd.Start(); err != nil {
 		f.Close()
 		return nil, err
