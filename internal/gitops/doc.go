@@ -19,7 +19,9 @@
 //     rebuilt when it is damaged. A damaged or lost accepted.json is never taken for
 //     an empty one: nothing is followed until root calls Adopt.
 //   - What a server sends is bounded in time, bytes, objects and inflated size before
-//     go-git's parser sees it (pack.go).
+//     go-git's readers see it: packs are indexed here (pack_index.go), an object at a
+//     time, into the index that git would make. go-git's own parser takes twice the time
+//     and memory that cannot be bounded.
 //
 // Local repositories are read directly: go-git's file transport starts the
 // git-upload-pack program, and its in-process server walks the whole history for

@@ -232,6 +232,12 @@ func FuzzPack(f *testing.F) {
 	d := append(leb(3), append(leb(3), 0x90, 3)...)
 	p.add(plumbing.OFSDeltaObject, len(d), offset(p.Len()-base), bytes.NewReader(d))
 	f.Add(p.done(2))
+	name := plumbing.ComputeHash(plumbing.BlobObject, []byte("abc"))
+	p = newPacked()
+	p.add(plumbing.REFDeltaObject, len(d), name[:], bytes.NewReader(d))
+	p.add(plumbing.BlobObject, 3, nil, bytes.NewReader([]byte("abc")))
+	f.Add(p.done(2))
+	f.Add(chained(20))
 	limits := Limits{Pack: 1 << 20, Object: 1 << 16, Objects: 100}.orDefault()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) >= 20 { // past the checksum, or nothing else is ever tried
