@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -210,6 +211,8 @@ func (c Config) checkAccess() (problems []error) {
 			bad("%s: an ssh address logs in with keyFile or sshAgent", field)
 		case err == nil && !addr.private:
 			bad("%s: credentials would travel unencrypted; use https", field)
+		case err == nil && c.Proxy != "" && c.Proxy != ProxyEnvironment && !strings.HasPrefix(addr.remote, "https:"):
+			bad("%s: credentials would travel unencrypted to the proxy; use https, or no proxy for an address of this host", field)
 		}
 	}
 	if c.TokenFile != "" && (c.UsernameFile != "" || c.PasswordFile != "") {

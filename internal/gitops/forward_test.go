@@ -193,6 +193,7 @@ func TestValidateProxy(t *testing.T) {
 		"broken":       {func(c *Config) { c.Proxy = "http://ann:hunter2@proxy:%zz" }, "valid"},
 		"no scheme":    {func(c *Config) { c.Proxy = "proxy:3128" }, "http://host:port"},
 		"ftp":          {func(c *Config) { c.Proxy = "ftp://proxy" }, "http://host:port"},
+		"in the clear": {func(c *Config) { c.URL, c.TokenFile = "http://localhost/x.git", "/t" }, "unencrypted to the proxy"},
 		"path":         {func(c *Config) { c.Proxy = "http://proxy/x" }, "host and a port"},
 		"half a login": {func(c *Config) { c.ProxyUsernameFile = "/u" }, "both"},
 		"relative":     {func(c *Config) { c.ProxyUsernameFile, c.ProxyPasswordFile = "u", "/p" }, "absolute"},

@@ -53,7 +53,7 @@ func (s *httpSource) look(ctx context.Context) (visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &httpVisit{from: s, client: client, auth: auth}, nil
+	return &httpVisit{from: s, client: client, auth: auth, secrets: secretsOf(auth)}, nil
 }
 
 // open asks for the list of all references, as protocol 0 has it: what go-git needs
@@ -83,6 +83,11 @@ func (v *httpVisit) open(ctx context.Context) error {
 }
 
 func (v *httpVisit) tips(ctx context.Context, what ask) (map[string]tip, error) {
+	list, err := v.list(ctx, what)
+	return list, v.secrets.hide(err)
+}
+
+func (v *httpVisit) list(ctx context.Context, what ask) (map[string]tip, error) {
 	auth, _ := v.auth.(githttp.AuthMethod) // nil without
 	list, err := v.from.lister.list(ctx, v.client, auth, v.from.url, what, time.Now())
 	known := (*Error)(nil)
@@ -104,7 +109,10 @@ func (v *httpVisit) tips(ctx context.Context, what ask) (map[string]tip, error) 
 func (s *httpSource) connect() (*http.Client, error) {
 	var ca []byte
 	if s.cfg.CAFile != "" {
-		var err error
+		err := onlyOurs(s.cfg.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("read caFile: %w", err)
+		}
 		if ca, err = readBounded(s.cfg.CAFile, 4<<20); err != nil {
 			return nil, fmt.Errorf("read caFile: %w", err)
 		}
@@ -219,6 +227,7 @@ type httpVisit struct {
 	from       *httpSource
 	client     *http.Client
 	auth       transport.AuthMethod
+	secrets    secrets                     // of auth
 	session    transport.UploadPackSession // nil before open
 	can        *capability.List
 }
@@ -230,6 +239,10 @@ func (v *httpVisit) close() {
 }
 
 func (v *httpVisit) pack(ctx context.Context, w io.Writer, wants, haves []plumbing.Hash, _ func(plumbing.Hash) bool) error {
+	return v.secrets.hide(v.download(ctx, w, wants, haves))
+}
+
+func (v *httpVisit) download(ctx context.Context, w io.Writer, wants, haves []plumbing.Hash) error {
 	if err := v.open(ctx); err != nil {
 		return err
 	}

@@ -193,6 +193,62 @@ func TestCAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	syncOK(t, r)
+	// Who may write it says whom to trust.
+	if err := os.Chmod(cfg.CAFile, 0o664); err != nil {
+		t.Fatal(err)
+	}
+	if st := syncCode(t, r, release.RepoUnreachable); !strings.Contains(st.Detail, "chmod go-w") {
+		t.Error(st.Detail)
+	}
+}
+
+// What a server says is shown to people; what it says of our login is not, on any of
+// the ways by which it can say something.
+func TestServerThatEchoesTheLogin(t *testing.T) {
+	o := newOrigin(t)
+	backend := o.backend()
+	pkt := func(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }
+	for name, say := range map[string]http.HandlerFunc{
+		"a refusal": func(w http.ResponseWriter, req *http.Request) {
+			http.Error(w, "not with "+req.Header.Get("Authorization"), http.StatusUnauthorized)
+		},
+		"an object format": func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+			_, value, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+			fmt.Fprint(w, pkt("version 2\n")+pkt("ls-refs\n")+pkt("object-format="+value+"\n")+flush)
+		},
+		"an error in the pack": func(w http.ResponseWriter, req *http.Request) {
+			switch {
+			case strings.HasSuffix(req.URL.Path, "/info/refs"):
+				req.Header.Del("Git-Protocol")
+				backend.ServeHTTP(w, req)
+			default:
+				w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+				fmt.Fprint(w, "0008NAK\n"+pkt("\x03you sent "+req.Header.Get("Authorization")))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(say)
+			t.Cleanup(srv.Close)
+			for _, basic := range []bool{false, true} {
+				cfg := o.config()
+				cfg.Dir = filepath.Join(t.TempDir(), "git")
+				cfg.URL = srv.URL + "/origin.git"
+				if basic {
+					cfg.UsernameFile, cfg.PasswordFile = write(t, "ann", 0o600), write(t, "hunter2", 0o600)
+				} else {
+					cfg.TokenFile = write(t, "hunter2", 0o600)
+				}
+				r := open(t, cfg)
+				_, err := r.Sync(t.Context())
+				text := fmt.Sprint(err, r.Status().Detail)
+				if err == nil || !strings.Contains(text, "[secret]") || strings.Contains(text, "hunter2") || strings.Contains(text, "YW5uOmh1bnRlcjI") {
+					t.Errorf("basic %v: %s", basic, text)
+				}
+			}
+		})
+	}
 }
 
 // A server that hangs, floods or lies costs a bounded time and nothing else.

@@ -81,6 +81,8 @@ func (r *Repo) judge(ctx context.Context, reader *store, targets []target, adopt
 			j.verdict = t.refused
 		case t.failed != nil:
 			j.verdict = t.failed
+		case !t.present && r.asked != 0 && r.accepts(t.name):
+			j.verdict = refuse(release.MirrorBehind, "%s has no %s, of which %s was accepted last", r.places[r.asked].name, shortRef(t.name), b.Commit)
 		case !t.present:
 			j.verdict = refuse(release.BranchMissing, "the repository has no %s", shortRef(t.name))
 		case refused[t.name] != nil:

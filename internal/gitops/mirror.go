@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -239,6 +240,26 @@ func (r *Repo) placeStatus() []PlaceStatus {
 		out = append(out, st)
 	}
 	return out
+}
+
+// keep adds the accepted refs that a mirror does not have: it may be behind, and a ref
+// that it lacks says nothing. Only the first address takes one away; else a copy without
+// the newest tag would let an older release win.
+func (r *Repo) keep(targets []target, tips map[string]tip) []target {
+	for _, name := range r.names() {
+		_, there := tips[name]
+		named := slices.ContainsFunc(targets, func(t target) bool { return t.name == name })
+		if r.accepts(name) && !there && !named {
+			targets = append(targets, target{name: name})
+		}
+	}
+	return targets
+}
+
+// accepts reports whether a ref has an accepted head.
+func (r *Repo) accepts(name string) bool {
+	b, ok := r.rec.Refs[name]
+	return ok && !b.Gone
 }
 
 // lags reports whether a mirror has what was accepted still before it. When the accepted

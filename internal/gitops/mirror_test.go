@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -198,6 +199,49 @@ func TestMirrorLags(t *testing.T) {
 	m.update(2)
 	syncOK(t, r)
 	wantHead(t, r, c)
+}
+
+// A mirror that lacks a tag or a branch, which a pattern found at the first address, is
+// behind: else the older version would win while the first is down. Only the first takes
+// a ref away.
+func TestMirrorWithoutTheNewestRef(t *testing.T) {
+	m, r := newMirrored(t)
+	cfg := r.cfg
+	cfg.Follow, cfg.Branch, cfg.Evidence = []Follow{{Semver: "v*.*.*"}, {Branches: "phase-*"}}, "", "main"
+	cfg.Dir = filepath.Join(t.TempDir(), "git")
+	r = open(t, cfg)
+	a := m.git("rev-parse", "HEAD")
+	m.git("tag", "v1.0.0")
+	m.push("v1.0.0")
+	m.update(1)
+	m.update(2)
+	b := m.branch("phase-2", "note", "2")
+	m.git("tag", "v1.1.0")
+	m.push("v1.1.0")
+	all := []string{"refs/tags/v1.1.0 " + b, "refs/tags/v1.0.0 " + a, "refs/heads/phase-2 " + b}
+	syncOK(t, r)
+	wantRefs(t, r, all...)
+
+	m.down[0].Store(true)
+	for range 2 {
+		st := syncCode(t, r, release.MirrorBehind)
+		if got := following(r); len(got) != 3 || !slices.Contains(got, all[0]) || !slices.Contains(got, all[2]) {
+			t.Fatalf("followed: %v", got)
+		}
+		if st.Places[1].Code != release.MirrorBehind || !strings.Contains(st.Places[1].Detail, "v1.1.0") {
+			t.Errorf("places %+v", st.Places)
+		}
+	}
+	m.update(2)
+	syncOK(t, r)
+	wantRefs(t, r, all...)
+
+	m.down[0].Store(false)
+	m.clock += time.Hour
+	r.now = func() time.Time { return time.Now().Add(m.clock) }
+	m.push(":refs/tags/v1.1.0", ":refs/heads/phase-2")
+	syncOK(t, r)
+	wantRefs(t, r, all[1])
 }
 
 // A mirror that rewrites history is refused, also when it is the only one that answers,

@@ -87,16 +87,14 @@ func (s *sshSource) pins() (hostPins, error) {
 	fail := func(err error) (hostPins, error) {
 		return p, &Error{Code: release.RepoHostKey, Detail: "read knownHostsFile", Err: err}
 	}
-	info, err := os.Stat(s.cfg.KnownHostsFile)
+	if err := onlyOurs(s.cfg.KnownHostsFile); err != nil {
+		return fail(err)
+	}
+	text, err := readBounded(s.cfg.KnownHostsFile, 4<<20) // also: no pipe
 	if err != nil {
 		return fail(err)
 	}
-	if info.Mode().Perm()&0o022 != 0 {
-		return fail(fmt.Errorf("%s can be changed by others (mode %04o); run chmod go-w on it", s.cfg.KnownHostsFile, info.Mode().Perm()))
-	}
-	if _, err := readBounded(s.cfg.KnownHostsFile, 4<<20); err != nil { // also: no pipe
-		return fail(err)
-	}
+	lines := strings.Split(string(text), "\n")
 	known, err := knownhosts.New(s.cfg.KnownHostsFile)
 	if err != nil {
 		return fail(err)
@@ -109,7 +107,9 @@ func (s *sshSource) pins() (hostPins, error) {
 	}
 	if want := (*knownhosts.KeyError)(nil); errors.As(known(p.at, &net.TCPAddr{}, nobody), &want) {
 		for _, k := range want.Want {
-			if checkHostKey(k.Key) == nil {
+			// The key of an authority is no host's, whoever shows it.
+			authority := k.Line < 1 || k.Line > len(lines) || strings.HasPrefix(strings.TrimSpace(lines[k.Line-1]), "@")
+			if !authority && checkHostKey(k.Key) == nil {
 				p.keys = append(p.keys, k.Key)
 			}
 		}
@@ -118,6 +118,18 @@ func (s *sshSource) pins() (hostPins, error) {
 		return fail(fmt.Errorf("%s has no usable key of %s; append the line that ssh-keyscan prints, after comparing its fingerprint with what whoever runs the server publishes", s.cfg.KnownHostsFile, knownhosts.Normalize(p.at)))
 	}
 	return p, nil
+}
+
+// onlyOurs refuses a file that says whom to trust and that others may write.
+func onlyOurs(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s can be changed by others (mode %04o); run chmod go-w on it", path, info.Mode().Perm())
+	}
+	return nil
 }
 
 // parseHostKey reads "ssh-ed25519 AAAA… comment".

@@ -119,16 +119,25 @@ func readKey(path string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// modern makes an RSA key sign with SHA-2 only, and refuses what is too weak.
+// modern makes an RSA key sign with SHA-2 only, and refuses what is too weak. A key of an
+// agent may be a certificate's, which changes nothing of what it is.
 func modern(signer ssh.Signer) (ssh.Signer, error) {
-	switch signer.PublicKey().Type() {
+	// Anew, because an agent's key does not say what it holds.
+	key, err := ssh.ParsePublicKey(signer.PublicKey().Marshal())
+	if err != nil {
+		return nil, err
+	}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		key = cert.Key
+	}
+	switch key.Type() {
 	case ssh.KeyAlgoRSA:
 	case "ssh-dss": // DSA; the constant is deprecated, the check is not
 		return nil, errors.New("dsa keys are not used; make an ed25519 key")
 	default:
 		return signer, nil
 	}
-	if c, ok := signer.PublicKey().(ssh.CryptoPublicKey); ok {
+	if c, ok := key.(ssh.CryptoPublicKey); ok {
 		if r, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok && r.N.BitLen() < rsaBitsMin {
 			return nil, fmt.Errorf("an rsa key of %d bits is too short", r.N.BitLen())
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,7 @@ func TestHostKeys(t *testing.T) {
 		}, "", ""},
 		"known as another": {func(c *Config) { c.HostKeys = nil; c.KnownHostsFile = known(at + " " + pin(other)) }, release.RepoHostKey, "SHA256:"},
 		"unknown":          {func(c *Config) { c.HostKeys = nil; c.KnownHostsFile = known("h.example.com " + pin(host)) }, release.RepoHostKey, "no usable key"},
+		"an authority's":   {func(c *Config) { c.HostKeys = nil; c.KnownHostsFile = known("@cert-authority " + at + " " + pin(host)) }, release.RepoHostKey, "no usable key"},
 		"revoked":          {func(c *Config) { c.KnownHostsFile = known(at + " " + pin(host) + "\n@revoked * " + pin(host)) }, release.RepoHostKey, "revoked"},
 		"no file":          {func(c *Config) { c.HostKeys = nil; c.KnownHostsFile = "/nonexistent" }, release.RepoHostKey, "no such file"},
 		"broken file":      {func(c *Config) { c.HostKeys = nil; c.KnownHostsFile = known("not a line") }, release.RepoHostKey, "known_hosts:1"},
@@ -224,6 +226,42 @@ func TestSSHLogin(t *testing.T) {
 	cfg.KeyFile = keyFile(t, long, "")
 	cfg.Dir = filepath.Join(t.TempDir(), "git")
 	syncOK(t, open(t, cfg))
+	agentOf := func(keys ...agent.AddedKey) Config {
+		ring := agent.NewKeyring()
+		for _, k := range keys {
+			if err := ring.Add(k); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := good
+		c.KeyFile, c.SSHAgent, c.Dir = "", serveAgent(t, ring), filepath.Join(t.TempDir(), "git")
+		return c
+	}
+	// So it does with a certificate, to a server that would take SHA-1; and a key that is
+	// too short is not offered by an agent either.
+	weak, err := ssh.NewSignerFromKey(short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.become(func(s *sshd) { s.user = weak.PublicKey() })
+	if st := syncCode(t, open(t, agentOf(agent.AddedKey{PrivateKey: short})), release.RepoAuthRefused); !strings.Contains(st.Detail, "no usable key") {
+		t.Error(st.Detail)
+	}
+	cert := &ssh.Certificate{Key: signer.PublicKey(), CertType: ssh.UserCert, ValidPrincipals: []string{"git"}, ValidBefore: ssh.CertTimeInfinity}
+	if err := cert.SignCert(rand.Reader, signer); err != nil {
+		t.Fatal(err)
+	}
+	held, end, err := (&sshSource{cfg: agentOf(agent.AddedKey{PrivateKey: long, Certificate: cert})}).login(time.Now().Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end)
+	for _, h := range held {
+		multi, ok := h.(ssh.MultiAlgorithmSigner)
+		if !ok || slices.Contains(multi.Algorithms(), ssh.KeyAlgoRSA) {
+			t.Errorf("a key of type %s signs with SHA-1", h.PublicKey().Type())
+		}
+	}
 	cfg.KeyFile = keyFile(t, short, "")
 	if st := syncCode(t, open(t, cfg), release.RepoAuthRefused); !strings.Contains(st.Detail, "1024 bits") {
 		t.Error(st.Detail)

@@ -151,6 +151,9 @@ func (r *Repo) try(ctx context.Context, adopt plumbing.Hash) (reached bool, verd
 		return false, nil, err
 	}
 	targets := r.cfg.targets(tips, r.names())
+	if r.asked != 0 {
+		targets = r.keep(targets, tips)
+	}
 	intact := r.intact(ctx)
 	if adopt.IsZero() && r.nothingNew(targets, intact) {
 		r.mark()
