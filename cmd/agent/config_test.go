@@ -114,9 +114,16 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-func TestExampleLoads(t *testing.T) {
-	if _, err := loadConfig("../../examples/agent.yaml", func(string) string { return "" }); err != nil {
-		t.Error(err)
+func TestExamplesLoad(t *testing.T) {
+	examples, err := filepath.Glob("../../examples/agent*.yaml")
+	if err != nil || len(examples) < 2 {
+		t.Fatalf("examples: %v, %v", examples, err)
+	}
+	for _, file := range examples {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"-config", file, "-check"}, &out, &errs); code != 0 {
+			t.Errorf("%s: exit %d: %s%s", file, code, out.String(), errs.String())
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ func noise(n int) string {
 type packed struct {
 	bytes.Buffer
 	count uint32
+	z     *zlib.Writer // used for every entry: one takes a megabyte
 }
 
 func newPacked() *packed {
@@ -42,14 +43,17 @@ func (p *packed) add(typ plumbing.ObjectType, size int, between []byte, content 
 	at := p.Len()
 	p.Write(entryHead(typ, size))
 	p.Write(between)
-	z, err := zlib.NewWriterLevel(p, zlib.BestSpeed)
-	if err != nil {
+	if p.z == nil {
+		var err error
+		if p.z, err = zlib.NewWriterLevel(p, zlib.BestSpeed); err != nil {
+			panic(err)
+		}
+	}
+	p.z.Reset(&p.Buffer)
+	if _, err := io.Copy(p.z, content); err != nil {
 		panic(err)
 	}
-	if _, err := io.Copy(z, content); err != nil {
-		panic(err)
-	}
-	_ = z.Close()
+	_ = p.z.Close()
 	p.count++
 	return at
 }

@@ -45,6 +45,12 @@ func screens() map[string]func(Style) string {
 		{URL: "https://git.example.com/releases.git", Code: release.RepoUnreachable, Detail: "connect to git.example.com:443: connection refused"},
 		{URL: "git@mirror-1.example.com:releases.git", Code: release.MirrorBehind, Detail: "branch main is behind"},
 		{URL: "/srv/mirror/releases.git", InUse: true}}
+	refs := fullStatus()
+	refs.Repository.Refs = []api.RefStatus{{Name: "refs/heads/main", Head: refs.Repository.Head, Desired: true}, {Name: "refs/tags/v1.10.0", Head: refs.Repository.Head, Desired: true},
+		{Name: "refs/heads/phase-3/payments", Head: refs.Repository.Head, Desired: true}, {Name: "refs/heads/approvals", Head: refs.Repository.Head}}
+	for i := range refs.Apps {
+		refs.Apps[i].Ref = "refs/tags/v1.10.0"
+	}
 	preparing := only(fullStatus(), "api")
 	preparing.Apps[0].State = "preparing"
 	d := preparing.Apps[0].Deploy
@@ -68,6 +74,7 @@ func screens() map[string]func(Style) string {
 		"status-none":     func(s Style) string { return s.Status(api.Status{Environment: "staging", Host: "h", Now: now}, "") },
 		"status-debt":     func(s Style) string { return s.Status(debt, "") },
 		"status-mirror":   func(s Style) string { return s.Status(mirror, "") },
+		"status-refs":     func(s Style) string { return s.Status(refs, "search") },
 		"status-troubled": func(s Style) string { return s.Status(troubled, "") },
 		"watch-preparing": func(s Style) string { return s.Watch(preparing, "api") },
 		"watch-baking":    func(s Style) string { return s.Watch(only(fullStatus(), "api"), "api") },

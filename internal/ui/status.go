@@ -24,6 +24,11 @@ func (s Style) status(st api.Status, only string) string {
 		for _, note := range s.troubles(st) {
 			b.WriteString(s.paragraph(note, "  ") + "\n")
 		}
+		for _, a := range st.Apps {
+			if note := winner(st, a); note != "" && a.App == only {
+				b.WriteString(s.paragraph(note, "  ") + "\n")
+			}
+		}
 		b.WriteString("\n")
 	}
 	var rows [][]string
@@ -89,13 +94,7 @@ func (s Style) headline(st api.Status) string {
 	if at := st.Repository.LastHook; !at.IsZero() {
 		repo += ", last hook " + s.Ago(at, st.Now)
 	}
-	refs := 0
-	for _, ref := range st.Repository.Refs {
-		if ref.Desired && ref.Head != "" {
-			refs++
-		}
-	}
-	if refs > 1 {
+	if refs := desired(st); refs > 1 {
 		repo += fmt.Sprintf(" and %d refs more", refs-1)
 	}
 	parts = append(parts, "repo "+repo)
@@ -117,6 +116,35 @@ func (s Style) headline(st api.Status) string {
 		}
 	}
 	return strings.Join(append(parts, frozen), " · ")
+}
+
+// desired counts the refs that say what is desired.
+func desired(st api.Status) (refs int) {
+	for _, ref := range st.Repository.Refs {
+		if ref.Desired && ref.Head != "" {
+			refs++
+		}
+	}
+	return refs
+}
+
+// winner says which of several refs decides about an app; "" when only one can.
+func winner(st api.Status, a api.AppStatus) string {
+	refs := desired(st)
+	if refs < 2 || a.Ref == "" {
+		return ""
+	}
+	name := a.Ref
+	if branch, ok := strings.CutPrefix(name, "refs/heads/"); ok {
+		name = "branch " + branch
+	} else if tag, ok := strings.CutPrefix(name, "refs/tags/"); ok {
+		name = "tag " + tag
+	}
+	text := fmt.Sprintf("%s: %s wins of %d refs", a.App, name, refs)
+	if a.Desired != nil {
+		text += fmt.Sprintf(": %s, sequence %d", label(a.Desired), a.Desired.Sequence)
+	}
+	return text
 }
 
 // debt says that an emergency approval still waits for a normal one.
