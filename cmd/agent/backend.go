@@ -212,9 +212,9 @@ func name(set *rollout.Set) string {
 }
 
 // History is a reader of the journal.
-func (a *agent) History(app string, n int) (api.History, error) {
+func (a *agent) History(app string, n int, since time.Time) (api.History, error) {
 	byID := map[string]int{}
-	var all []api.HistoryEntry
+	all := []api.HistoryEntry{} // programs read a list, though it is empty
 	states := map[string]rollout.State{}
 	err := a.journal.Replay(0, func(e journal.Entry) error {
 		if e.Kind == journal.CheckpointKind && len(states) == 0 { // what came before it is no longer kept
@@ -252,6 +252,7 @@ func (a *agent) History(app string, n int) (api.History, error) {
 		}
 		return nil
 	})
+	all = slices.DeleteFunc(all, func(h api.HistoryEntry) bool { return !h.Ended.IsZero() && h.Ended.Before(since) })
 	slices.Reverse(all)
 	return api.History{Meta: kind("History"), Entries: all[:min(n, len(all))]}, err
 }

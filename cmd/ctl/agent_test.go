@@ -35,6 +35,8 @@ type fakeAgent struct {
 	fails   error                            // what every request but status says
 	did     []string                         // orders carried out
 	traces  []string                         // of each of them
+	until   time.Time                        // of the last order
+	since   time.Time                        // that history was asked for
 	onOrder func(verb string, c api.Command) // called after an order
 	stop    func()
 }
@@ -164,9 +166,10 @@ func (a *fakeAgent) Explain(app string) (api.Explanation, error) {
 	return a.explain, a.knows(app)
 }
 
-func (a *fakeAgent) History(string, int) (api.History, error) {
+func (a *fakeAgent) History(_ string, _ int, since time.Time) (api.History, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.since = since
 	now := time.Now()
 	return api.History{Meta: meta("History"), Entries: []api.HistoryEntry{{App: "shop", ID: "d-3", Version: "v1.2.3", Result: rollout.Live, Began: now.Add(-time.Hour), Ended: now}}}, a.fails
 }
@@ -232,6 +235,7 @@ func (a *fakeAgent) order(verb string, c api.Command) (api.Done, error) {
 		return api.Done{Text: "would do: " + verb + " " + c.App, Plan: []string{"v1.2.3 → v1.2.2"}}, nil
 	}
 	a.did, a.traces = append(a.did, verb+" "+c.App), append(a.traces, c.Trace)
+	a.until = c.Until
 	then := a.onOrder
 	a.mu.Unlock()
 	if then != nil {

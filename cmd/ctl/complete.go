@@ -37,6 +37,19 @@ func (t *tool) completeApps(c *cobra.Command, args []string, _ string) ([]string
 	return appNames(st), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeScopes completes the environment and apps.
+func (t *tool) completeScopes(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	st, ok := t.live(c)
+	all := appNames(st)
+	if ok && release.ValidName(st.Environment) {
+		all = append(all, described(st.Environment, "the whole environment"))
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp
+}
+
 func appNames(st api.Status) []string {
 	var all []string
 	for _, a := range st.Apps {

@@ -46,6 +46,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"logs", "shop", "--colour", ""}, []string{"blue\tlive", "green"}, nil},
 		{[]string{"state", "init", "--sequence", ""}, []string{"shop=3", "api=4"}, []string{"rm"}},
 		{[]string{"verify", "shop", "--repo", c.paths["CLONE"], "--env", ""}, []string{"production"}, nil},
+		{[]string{"freeze", ""}, []string{"shop\tlive", "production\tthe whole environment"}, []string{"rm"}},
 		{[]string{"status", "-o", ""}, []string{"table", "wide", "json", "yaml", "name"}, nil},
 		{[]string{"status", "--color", ""}, []string{"auto", "always", "never"}, nil},
 		{[]string{"roll"}, []string{"rollback\tGo back"}, nil},

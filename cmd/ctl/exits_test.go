@@ -85,6 +85,8 @@ var special = []proof{
 		a.explain = api.Explanation{Meta: meta("Explanation"), App: "shop", Code: release.ApprovalThreshold, Waits: true}
 	}, "shop"),
 	onAgent("plan", exitDifferent, nil, "shop", "--exit-code"),
+	onAgent("plan", exitDifferent, nil, "--exit-code"),
+	onAgent("diff", exitDifferent, nil, "shop", "--exit-code"),
 	onAgent("rollback", exitUnhealthy, func(a *fakeAgent) {
 		a.onOrder = func(string, api.Command) { a.show(heldApp("shop", release.RollbackFailed)) }
 	}, "shop", "--reason", "x", "--yes", "--wait"),

@@ -86,49 +86,38 @@ func only(apps []api.AppStatus, app string) []api.AppStatus {
 	return nil
 }
 
+// allHistory is as much as an agent lists.
+const allHistory = 10000
+
 func (t *tool) history() *cobra.Command {
 	var n int
+	var since string
 	c := &cobra.Command{
 		Use:     "history [APP]",
 		Short:   "Deployments with their outcome, newest first",
-		Example: "  tealctl history shop -n 5",
+		Example: "  tealctl history shop -n 5\n  tealctl history --since 7d -o json | jq '.entries[] | select(.result == \"reverted\")'",
 		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
 		Annotations: named(reads(fromAgent)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			h, err := t.client().History(cmd.Context(), arg(args), n)
+			var from time.Time
+			if since != "" {
+				var err error
+				if from, err = moment(since, time.Now(), -1); err != nil {
+					return usage(fmt.Errorf("--since %w", err))
+				}
+				if !cmd.Flags().Changed("number") {
+					n = allHistory
+				}
+			}
+			h, err := t.client().History(cmd.Context(), arg(args), n, from)
 			if err != nil {
 				return err
 			}
 			return t.print(h, func(s ui.Style) string { return s.History(h, time.Now()) })
 		},
 	}
-	c.Flags().IntVarP(&n, "number", "n", 20, "how many")
-	return c
-}
-
-func (t *tool) plan() *cobra.Command {
-	var exitCode bool
-	c := &cobra.Command{
-		Use:     "plan APP",
-		Short:   "What would be done for the release that Git wants",
-		Example: "  tealctl plan shop\n  tealctl plan shop --exit-code   # 5 when something would change",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: t.completeApps,
-		Annotations: named(reads(fromAgent, exitDifferent)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := t.client().Plan(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if err := t.print(p, func(s ui.Style) string { return s.Plan(p) }); err != nil {
-				return err
-			}
-			if exitCode && p.Different {
-				return exitError{code: exitDifferent}
-			}
-			return nil
-		},
-	}
-	c.Flags().BoolVar(&exitCode, "exit-code", false, "exit 5 when something would change")
+	c.Flags().IntVarP(&n, "number", "n", 20, "how many (with --since: all)")
+	c.Flags().StringVar(&since, "since", "", "only what ended later or goes on: a time, or how long ago as 24h or 7d")
 	return c
 }
 

@@ -102,7 +102,7 @@ The exit codes are the same for all commands: tealctl help exit-codes`,
 			root.AddCommand(c)
 		}
 	}
-	add("look", t.status(), t.explain(), t.history(), t.plan(), t.logs(), t.events())
+	add("look", t.status(), t.explain(), t.history(), t.diff(), t.plan(), t.logs(), t.events())
 	add("release", t.lint(), t.release(), t.schema(), t.init(), t.prepare(), t.approve(), t.reject(), t.verify(), t.attest(), t.trust(), t.secrets())
 	add("steer", t.rollback(), t.resume(), t.retry(), t.app(), t.freeze(), t.unfreeze(), t.sync())
 	root.AddCommand(t.version(), t.state(), t.exitCodes())

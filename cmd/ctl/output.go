@@ -84,6 +84,10 @@ func names(reply any) []string {
 		if r.Different {
 			all = append(all, r.App)
 		}
+	case plansReply:
+		for _, p := range r.Plans {
+			all = append(all, names(p)...)
+		}
 	case lintReply:
 		for _, l := range r.Releases {
 			all = append(all, l.Environment+"/"+l.App)

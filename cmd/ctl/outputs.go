@@ -30,6 +30,7 @@ var outputs = []api.Output{
 	{Kind: "LogLine", Reply: logLine{}},
 	{Kind: "NewRelease", Reply: newReleaseReply{}},
 	{Kind: "Plan", Reply: api.Plan{}},
+	{Kind: "Plans", Reply: plansReply{}},
 	{Kind: "PolicyLint", Reply: policyLint{}},
 	{Kind: "Reason", Reply: reasonReply{}},
 	{Kind: "Reasons", Reply: reasonsReply{}},

@@ -112,6 +112,8 @@ func TestEveryKindFitsItsSchema(t *testing.T) {
 		seen = append(seen, fits(t, out)...)
 	}
 	a := startAgent(t, deploying("shop", rollout.Baking))
+	out, _, _ := a.ctl("plan", "-o", "json")
+	seen = append(seen, fits(t, out)...)
 	f := a.follow("status", "shop", "-w", "-o", "json")
 	seen = append(seen, fits(t, f.next())...)
 	f.stop()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -146,28 +147,28 @@ func (t *tool) freeze() *cobra.Command {
 	o := order{verb: "freeze"}
 	var until string
 	c := &cobra.Command{
-		Use:   "freeze [APP]",
+		Use:   "freeze [ENV|APP]",
 		Short: "Nothing goes forward: the whole environment, or one app",
 		Long: `Nothing goes forward until unfreeze or --until. What has switched finishes its watch; going
 back is always allowed. It shows what it holds up and asks.`,
-		Example: `  tealctl freeze --until 2026-12-24T08:00:00Z --reason "sale weekend"
+		Example: `  tealctl freeze production --until "2026-12-24 08:00" --reason "sale weekend"
   tealctl freeze shop --until 4h --reason "database move" --yes`,
-		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: t.completeScopes,
 		Annotations: dangers(fromAgent),
 		RunE: func(c *cobra.Command, args []string) error {
-			o.cmd.App = arg(args)
 			if err := o.needsReason("everybody who waits reads it"); err != nil {
 				return err
 			}
 			if until != "" {
-				at, err := time.Parse(time.RFC3339, until)
-				if d, derr := time.ParseDuration(until); derr == nil {
-					at, err = time.Now().Add(d), nil
-				}
-				if err != nil || !at.After(time.Now()) {
-					return usage(fmt.Errorf("--until %q: give a time to come as 2026-12-24T08:00:00Z, or a duration as 4h", until))
+				at, err := moment(until, time.Now(), 1)
+				if err != nil {
+					return usage(fmt.Errorf("--until %w", err))
 				}
 				o.cmd.Until = at.UTC()
+			}
+			var err error
+			if o.cmd.App, err = t.frozen(c.Context(), arg(args)); err != nil {
+				return err
 			}
 			o.question = "Freeze the whole environment?"
 			if o.cmd.App != "" {
@@ -176,23 +177,42 @@ back is always allowed. It shows what it holds up and asks.`,
 			return t.give(c, o)
 		},
 	}
-	c.Flags().StringVar(&until, "until", "", "a time (RFC 3339) or a duration (default: until unfreeze)")
+	c.Flags().StringVar(&until, "until", "", "a time (RFC 3339, or 2026-12-24 08:00 in this machine's zone) or a duration as 4h or 2d (default: until unfreeze)")
 	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
 	o.flags(c, "why (required)")
 	return c
 }
 
+// frozen is the app that a freeze names; "" for the whole environment, which can be named
+// too. An app of the environment's name goes first.
+func (t *tool) frozen(ctx context.Context, name string) (app string, err error) {
+	if name == "" {
+		return "", nil
+	}
+	st, err := t.client().Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	if name == st.Environment && only(st.Apps, name) == nil {
+		return "", nil
+	}
+	return name, nil
+}
+
 func (t *tool) unfreeze() *cobra.Command {
 	o := order{verb: "unfreeze"}
 	c := &cobra.Command{
-		Use:     "unfreeze [APP]",
+		Use:     "unfreeze [ENV|APP]",
 		Short:   "Lift a freeze",
-		Example: "  tealctl unfreeze --reason \"sale over\"\n  tealctl unfreeze shop --reason \"database moved\"",
-		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeApps,
+		Example: "  tealctl unfreeze production --reason \"sale over\"\n  tealctl unfreeze shop --reason \"database moved\"",
+		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: t.completeScopes,
 		Annotations: writes(fromAgent),
 		RunE: func(c *cobra.Command, args []string) error {
-			o.cmd.App = arg(args)
 			if err := o.needsReason("it is written to the journal"); err != nil {
+				return err
+			}
+			var err error
+			if o.cmd.App, err = t.frozen(c.Context(), arg(args)); err != nil {
 				return err
 			}
 			return t.give(c, o)

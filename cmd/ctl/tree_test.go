@@ -42,6 +42,7 @@ var asked = map[string]struct {
 	"explain":                      {true, []string{"shop"}},
 	"history":                      {true, []string{"shop"}},
 	"plan":                         {true, []string{"shop"}},
+	"diff":                         {true, []string{"shop"}},
 	"logs":                         {true, []string{"shop"}},
 	"events":                       {true, []string{"shop"}},
 	"version":                      {true, nil},

@@ -113,9 +113,14 @@ func (c *Client) Explain(ctx context.Context, app string) (e Explanation, err er
 	return e, c.get(ctx, "/v1/explain", url.Values{"app": {app}}, &e)
 }
 
-// History lists deployments, newest first; app "" means all.
-func (c *Client) History(ctx context.Context, app string, n int) (h History, err error) {
-	return h, c.get(ctx, "/v1/history", url.Values{"app": {app}, "n": {strconv.Itoa(n)}}, &h)
+// History lists deployments, newest first; app "" means all. A since that is not zero
+// leaves out those that had ended by then.
+func (c *Client) History(ctx context.Context, app string, n int, since time.Time) (h History, err error) {
+	q := url.Values{"app": {app}, "n": {strconv.Itoa(n)}}
+	if !since.IsZero() {
+		q.Set("since", since.UTC().Format(time.RFC3339))
+	}
+	return h, c.get(ctx, "/v1/history", q, &h)
 }
 
 // Plan asks what would be done.

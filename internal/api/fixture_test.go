@@ -77,8 +77,12 @@ func (b *backend) Explain(app string) (Explanation, error) {
 	return e, nil
 }
 
-func (b *backend) History(app string, n int) (History, error) {
-	b.note("history %s %d", app, n)
+func (b *backend) History(app string, n int, since time.Time) (History, error) {
+	if !since.IsZero() {
+		b.note("history %s %d since %s", app, n, since.Format(time.RFC3339))
+	} else {
+		b.note("history %s %d", app, n)
+	}
 	return History{Meta: meta("History"), Entries: []HistoryEntry{}}, nil
 }
 

@@ -24,7 +24,9 @@ import (
 type Backend interface {
 	Status() Status
 	Explain(app string) (Explanation, error)
-	History(app string, n int) (History, error)
+	// History lists deployments, newest first; a since that is not zero leaves out those
+	// that had ended by then.
+	History(app string, n int, since time.Time) (History, error)
 	Plan(app string) (Plan, error)
 	// Events yields journal records after seq; with follow it goes on until ctx ends.
 	Events(ctx context.Context, app string, seq uint64, follow bool, yield func(Event) error) error
@@ -146,7 +148,13 @@ func (s *Server) handler() http.Handler {
 		if err != nil || n <= 0 || n > 10000 {
 			n = 20
 		}
-		return s.Backend.History(r.FormValue("app"), n)
+		var since time.Time
+		if text := r.FormValue("since"); text != "" {
+			if since, err = time.Parse(time.RFC3339, text); err != nil {
+				return nil, Fail(http.StatusBadRequest, release.BadRequest, "since must be a time (RFC 3339)")
+			}
+		}
+		return s.Backend.History(r.FormValue("app"), n, since)
 	})
 	read("/v1/version", func(r *http.Request) (any, error) {
 		p, _ := peerFrom(r.Context())

@@ -36,6 +36,7 @@ func TestBadRequests(t *testing.T) {
 		"too long":           {"POST", "/v1/rollback", `{"reason": "` + strings.Repeat("x", maxCommand) + `"}`, 400, "too large"},
 		"too long, of blank": {"POST", "/v1/rollback", strings.Repeat(" ", maxCommand+1) + "{}", 400, "too large"},
 		"since":              {"GET", "/v1/events?since=x", "", 400, "since must be a number"},
+		"since of history":   {"GET", "/v1/history?since=yesterday", "", 400, "since must be a time"},
 		"since below zero":   {"GET", "/v1/events?since=-1", "", 400, "since must be a number"},
 		"no such verb":       {"POST", "/v1/destroy", "{}", 404, ""},
 		"no such version":    {"GET", "/v2/status", "", 404, ""},
@@ -72,6 +73,7 @@ func TestQueriesAreBounded(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/history?app=shop&n=7":                       "history shop 7",
 		"/v1/history":                                    "history  20",
+		"/v1/history?since=2026-11-23T00:00:00Z":         "history  20 since 2026-11-23T00:00:00Z",
 		"/v1/history?n=0":                                "history  20",
 		"/v1/history?n=-3":                               "history  20",
 		"/v1/history?n=10001":                            "history  20",
@@ -115,7 +117,7 @@ func TestClientAsksEverything(t *testing.T) {
 	var seqs []uint64
 	_, e1 := c.Status(ctx)
 	_, e2 := c.Explain(ctx, "shop")
-	_, e3 := c.History(ctx, "shop", 3)
+	_, e3 := c.History(ctx, "shop", 3, time.Time{})
 	_, e4 := c.Plan(ctx, "shop")
 	about, e5 := c.Version(ctx)
 	e6 := c.Events(ctx, "shop", 41, false, func(e Event) error { seqs = append(seqs, e.Seq); return nil })

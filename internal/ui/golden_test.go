@@ -94,8 +94,14 @@ func screens() map[string]func(Style) string {
 		"explain-held":    func(s Style) string { return s.Explain(ordered) },
 		"explain-reason":  func(s Style) string { return s.Reason(reason) },
 		"history":         func(s Style) string { return s.History(someHistory(), now) },
+		"diff":            func(s Style) string { return s.Diff(somePlan()) },
+		"diff-same":       func(s Style) string { return s.Diff(same) },
 		"plan":            func(s Style) string { return s.Plan(somePlan()) },
 		"plan-same":       func(s Style) string { return s.Plan(same) },
+		"plan-unknown": func(s Style) string {
+			unknown := api.Plan{App: "shop", From: "v1.2.2", Blocked: &api.Wait{Why: release.RepoUnreachable, Detail: "connect to git.example.com:443: connection refused"}}
+			return s.Plan(unknown) + s.Diff(unknown)
+		},
 		"plan-elsewhere": func(s Style) string {
 			return s.Plan(api.Plan{App: "shop", From: "v1.2.2", To: "v1.2.3", Digest: "aaaaaaaaaaaa",
 				Blocked: &api.Wait{Why: "not_placed", Detail: "the app runs on other hosts: it wants the label zone: b, this host has a"}})

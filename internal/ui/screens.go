@@ -163,15 +163,62 @@ func orDash(text string) string {
 func (s Style) Plan(p api.Plan) string {
 	p = clean(s, p)
 	var b strings.Builder
-	if !p.Different && p.Blocked != nil && p.Blocked.Why == release.NotPlaced {
-		text := fmt.Sprintf("%s   %s is for other hosts; nothing is done here: %s", p.App, p.To, p.Blocked.Why)
-		return s.out(s.paragraph(text, "  ") + "\n" + s.indented(s.firstLine(p.Blocked.Detail)) + "\n")
+	if text := s.unwanted(p); text != "" {
+		return s.out(text)
 	}
 	if !p.Different {
 		fmt.Fprintf(&b, "%s  %s is what runs; nothing to do\n", p.App, orDash(p.From))
 		return b.String()
 	}
 	b.WriteString(s.paragraph(fmt.Sprintf("%s   %s → %s   (release %s)", p.App, orDash(p.From), p.To, p.Digest), "  ") + "\n")
+	b.WriteString(s.changes(p))
+	for i, step := range p.Steps {
+		b.WriteString(s.indented(fmt.Sprintf("%d. %s", i+1, step)) + "\n")
+	}
+	if p.Rollback != "" {
+		b.WriteString(s.indented("rollback: "+p.Rollback) + "\n")
+	}
+	if p.Blocked != nil {
+		b.WriteString(s.indented(fmt.Sprintf("%s  %s", s.Mark(Waiting, "would wait: "+string(p.Blocked.Why)), s.firstLine(p.Blocked.Detail))) + "\n")
+	}
+	return s.out(b.String())
+}
+
+// Diff draws what differs between what runs and what is wanted.
+func (s Style) Diff(p api.Plan) string {
+	p = clean(s, p)
+	if text := s.unwanted(p); text != "" {
+		return s.out(text)
+	}
+	if !p.Different {
+		return fmt.Sprintf("%s  %s is what runs; no difference\n", p.App, orDash(p.From))
+	}
+	return s.out(s.paragraph(fmt.Sprintf("%s   %s → %s   (release %s)", p.App, orDash(p.From), p.To, p.Digest), "  ") + "\n" + s.changes(p))
+}
+
+// unwanted says why there is no release to compare with; "" when there is one.
+func (s Style) unwanted(p api.Plan) string {
+	if p.Different || p.Blocked == nil {
+		return ""
+	}
+	var text string
+	switch {
+	case p.Blocked.Why == release.NotPlaced:
+		text = fmt.Sprintf("%s   %s is for other hosts; nothing is done here: %s", p.App, p.To, p.Blocked.Why)
+	case p.To == "":
+		text = fmt.Sprintf("%s   %s is what runs; what is wanted is not known: %s", p.App, orDash(p.From), p.Blocked.Why)
+	default:
+		return ""
+	}
+	text = s.paragraph(text, "  ") + "\n"
+	if p.Blocked.Detail != "" {
+		text += s.indented(s.firstLine(p.Blocked.Detail)) + "\n"
+	}
+	return text
+}
+
+// changes is the table of differences.
+func (s Style) changes(p api.Plan) string {
 	var rows [][]string
 	for _, c := range p.Changes {
 		change := c.From + " → " + c.To
@@ -185,17 +232,7 @@ func (s Style) Plan(p api.Plan) string {
 	}
 	plain := s
 	plain.Header = false
-	b.WriteString(plain.Table(nil, rows))
-	for i, step := range p.Steps {
-		b.WriteString(s.indented(fmt.Sprintf("%d. %s", i+1, step)) + "\n")
-	}
-	if p.Rollback != "" {
-		b.WriteString(s.indented("rollback: "+p.Rollback) + "\n")
-	}
-	if p.Blocked != nil {
-		b.WriteString(s.indented(fmt.Sprintf("%s  %s", s.Mark(Waiting, "would wait: "+string(p.Blocked.Why)), s.firstLine(p.Blocked.Detail))) + "\n")
-	}
-	return s.out(b.String())
+	return plain.Table(nil, rows)
 }
 
 // Event draws one journal record.
