@@ -8,7 +8,7 @@ PKGS        := ./...
 UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
 RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust bench-inputs flow fuzz fuzz-long deps clean engine tmux
+.PHONY: systemd compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust bench-inputs flow fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -68,6 +68,9 @@ reference: ## teal against a real cosign, in both directions, a real gitleaks an
 	$(GO) test -count=1 -timeout 30m ./test/attest
 	@test -x /usr/sbin/sshd || { [ "$$(id -u)" = 0 ] && apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends openssh-server >/dev/null; } || { echo "install openssh-server, or run this as root on Debian or Ubuntu"; exit 1; }
 	TEAL_SSHD=/usr/sbin/sshd $(GO) test -count=1 -timeout 10m -run TestRealSSHD ./internal/gitops
+
+systemd: engine build ## the packaged units under a real systemd in a container, with its credentials; root, and minutes the first time
+	root=$$(test/systemd/root.sh) && TEAL_SYSTEMD_ROOT=$$root $(GO) test -count=1 -timeout 20m -v ./test/systemd
 
 demo: engine build ## the main job, shown and checked in about a minute; KEEP=1 leaves it running
 	$(GO) run ./test/demo
