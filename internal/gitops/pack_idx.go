@@ -15,15 +15,17 @@ import (
 	githash "github.com/go-git/go-git/v5/plumbing/hash"
 )
 
-// encode writes the index as Git does, in version 2 of its format. Of objects that are
-// in the pack twice the first is named.
+// encode writes the index as Git does, in version 2 of its format. Of an object that is in
+// the pack more than once the place with the fewest deltas below it is named: who reads a
+// delta whose base is given by name then comes nearer to a whole object with each step. A
+// place that is made from the object itself would never end, and go-git has no bound there.
 func (x *packIndex) encode(to io.Writer) error {
 	order := make([]int32, len(x.entries))
 	for i := range order {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(bytes.Compare(x.entries[a].name[:], x.entries[b].name[:]), cmp.Compare(a, b))
+		return cmp.Or(bytes.Compare(x.entries[a].name[:], x.entries[b].name[:]), cmp.Compare(x.entries[a].depth, x.entries[b].depth), cmp.Compare(a, b))
 	})
 	order = slices.CompactFunc(order, func(a, b int32) bool { return x.entries[a].name == x.entries[b].name })
 

@@ -48,6 +48,7 @@ type packEntry struct {
 	base   int32 // of an OFS delta, an entry
 	child  int32 // the first delta of it, an entry; -1: none
 	next   int32 // the next delta of the same base; -1: none
+	depth  int32 // deltas from here to a whole object
 	typ    plumbing.ObjectType
 	skip   uint8 // bytes of its head
 	named  bool
@@ -305,7 +306,7 @@ func (x *packIndex) resolve(ctx context.Context, f *os.File) error {
 			}
 			x.names.begin(base.typ, size)
 			x.names.sum.Write(next.data)
-			e.name, e.named = x.names.end(), true
+			e.name, e.named, e.depth = x.names.end(), true, int32(next.depth)
 			x.adopt(e)
 			// A base is let go with its last delta: a long chain is never in memory whole.
 			if base.child = e.next; base.child < 0 {

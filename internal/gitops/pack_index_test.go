@@ -114,6 +114,30 @@ func TestIndexOfAnOddPack(t *testing.T) {
 	}
 }
 
+// An object that is there whole and as a delta of itself, and two that are deltas of each
+// other, would be read for ever, until the stack ends and the process with it.
+func TestDeltasInACircle(t *testing.T) {
+	same := func(n int) []byte { return append(append(leb(n), leb(n)...), 0x90, byte(n)) } // copy all of the base
+	one, two := []byte("one"), []byte("two two")
+	name := func(text []byte) []byte { h := plumbing.ComputeHash(plumbing.BlobObject, text); return h[:] }
+	instead := func(base, target []byte) []byte {
+		return append(append(append(leb(len(base)), leb(len(target))...), byte(len(target))), target...)
+	}
+	p := newPacked()
+	delta := func(base, d []byte) { p.add(plumbing.REFDeltaObject, len(d), name(base), bytes.NewReader(d)) }
+	delta(one, same(len(one)))
+	delta(two, instead(two, one))
+	delta(one, instead(one, two))
+	p.add(plumbing.BlobObject, len(one), nil, bytes.NewReader(one))
+	pack, _ := stored(t, p.done(p.count))
+	s := openClone(filepath.Dir(filepath.Dir(filepath.Dir(pack))), false)
+	for _, text := range [][]byte{one, two} {
+		if _, got, err := s.any(plumbing.NewHash(fmt.Sprintf("%x", name(text))), 100); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s reads as %q, %v", text, got, err)
+		}
+	}
+}
+
 // chained is a pack with one chain of so many deltas.
 func chained(deltas int) []byte {
 	p := newPacked()
