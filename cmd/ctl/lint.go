@@ -128,6 +128,7 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 		return release.Problem{File: file, Code: release.RouteConflict,
 			Message: fmt.Sprintf("route %s is claimed by app %s too", route, other), Next: "give one of them another host or path, or placements that no host has both of"}
 	}
+	var renamed []renaming
 	touched := map[string]bool{} // environments
 	for app := range only {
 		touched[path.Dir(app)] = true
@@ -148,6 +149,9 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 			l.Version, l.Digest = rel.Version, rel.Digest
 			if len(problems) == 0 {
 				l.Warnings = release.Warnings(rel)
+			}
+			if rel.Formerly != "" {
+				renamed = append(renamed, renaming{file, rel})
 			}
 			for _, r := range rel.Routes() { // two apps on one route of one host: only one of them can have it
 				key := parts[1] + " " + r.Host + r.Path
@@ -173,6 +177,12 @@ func lintTree(root fs.FS, env string, only map[string]bool) (lintReply, error) {
 		reply.Problems += len(l.Problems)
 		reply.Warnings += len(l.Warnings)
 		reply.Releases = append(reply.Releases, l)
+	}
+	for _, p := range renamings(renamed, dirs) {
+		if i, reported := at[strings.TrimPrefix(path.Dir(p.File), "environments/")]; reported {
+			reply.Releases[i].Problems = append(reply.Releases[i].Problems, p)
+			reply.Problems++
+		}
 	}
 	return reply, nil
 }

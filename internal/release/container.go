@@ -74,7 +74,7 @@ func (p plan) noRawSockets(spec *ContainerSpec) {
 		return c == "NET_RAW" || c == "ALL"
 	}
 	others := slices.ContainsFunc(spec.Endpoints, func(e Endpoint) bool {
-		return !strings.HasPrefix(e.Network, p.base()+"_") && !strings.HasPrefix(e.Network, p.base()+"-blue_") && !strings.HasPrefix(e.Network, p.base()+"-green_")
+		return !strings.HasPrefix(e.Network, p.home()+"_") && !strings.HasPrefix(e.Network, p.base()+"_") && !strings.HasPrefix(e.Network, p.base()+"-blue_") && !strings.HasPrefix(e.Network, p.base()+"-green_")
 	})
 	if others && !slices.ContainsFunc(spec.CapAdd, raw) && !slices.ContainsFunc(spec.CapDrop, raw) {
 		spec.CapDrop = append(spec.CapDrop, "NET_RAW")
@@ -160,7 +160,7 @@ func (p plan) endpoints(s Service, n int) ([]Endpoint, error) {
 		}
 		own = append(own, e)
 		if p.colour != Shared && !bool(network.Config.External) && p.sharedOn(name) {
-			shared = append(shared, Endpoint{Network: networkName(p.base(), network)})
+			shared = append(shared, Endpoint{Network: networkName(p.home(), network)})
 		}
 	}
 	all := append(own, shared...)

@@ -57,6 +57,11 @@ var rolloutPages = map[Code]page{
 	EvidenceUnreadable: {byRepo, "The approvals' directory holds a link, a file too large or an unreadable object, and fails closed.", "git ls-tree -r -l HEAD approvals/production/shop"},
 	EdgeFull:           {byRoot, "Each routed container of both colours and of kept releases has its own fixed address in edge.subnet.", "edge: {subnet: 172.30.0.0/20}"},
 	Broken:             {byOperator, "teal met a state that its own rules exclude and stopped rather than guess.", "tealctl events -o json > events.json"},
+	FormerStands:       {byAuthor, "x-teal.formerly names an app whose directory is still there: two apps cannot have one set of volumes and routes.", "git mv environments/production/shop environments/production/store"},
+	FormerBusy:         {byNobody, "A deployment, an order or a repair of the app is under way under its former name; a name changes only at rest.", "tealctl status shop"},
+	FormerConflict:     {byAuthor, "A name is taken over once, by one app that has no life of its own on the host yet.", "x-teal: {formerly: shop}   # in one manifest only, from its first release on"},
+	AppRenamed:         {byAuthor, "A release of the new name took this one's place, with its volumes, routes and sequence; an older manifest must not bring it back.", "x-teal: {formerly: shop}   # in the manifest of the name that it is to have"},
+	TakesOver:          {byNobody, "The manifest says x-teal.formerly, and this host knew the app under that name.", "tealctl history shop"},
 	JobFailed:          {byAuthor, "A one-off run of the release (x-teal.jobs) ended with an error or ran out of its time.", "jobs: [{name: collectstatic, service: backend, command: [python, manage.py, collectstatic], when: before-switch}]"},
 
 	"replace_failed":      {byAuthor, "The new container of a shared service did not start or did not become healthy; nothing else was touched.", "tealctl explain shop; docker ps -a --filter label=teal.app=shop"},

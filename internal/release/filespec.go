@@ -51,7 +51,7 @@ func (p plan) file(use FileUse) (FileSpec, error) {
 	if p.host.Files == "" {
 		return f, errors.New("the host has no directory for files")
 	}
-	f.Path = path.Join(p.host.Files, p.App, string(use.Kind)+"s", fmt.Sprintf("%s-%d-%d-%04o", f.Sum, f.UID, f.GID, f.Mode))
+	f.Path = path.Join(p.host.Files, p.owner(p.colour), string(use.Kind)+"s", fmt.Sprintf("%s-%d-%d-%04o", f.Sum, f.UID, f.GID, f.Mode))
 	return f, nil
 }
 

@@ -42,7 +42,7 @@ func Parse(dir fs.FS, env, app string) (*Release, Problems) {
 		return p.rel, nil
 	}
 	r := p.rel
-	return &Release{Environment: r.Environment, App: r.App, Digest: r.Digest, Version: r.Version, Sequence: r.Sequence,
+	return &Release{Environment: r.Environment, App: r.App, Formerly: r.Formerly, FormerlyLine: r.FormerlyLine, Digest: r.Digest, Version: r.Version, Sequence: r.Sequence,
 		Source: r.Source, PreparedBy: r.PreparedBy, Links: r.Links}, p.problems.tidy()
 }
 

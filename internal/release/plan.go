@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -40,19 +41,34 @@ type plan struct {
 	address func(service string, n int) netip.Addr
 }
 
-// base is the project of the shared services; the volumes of both colours carry its
-// name too.
+// base is the name that the projects of both colours begin with.
 func (p plan) base() string { return p.host.Prefix + p.App }
+
+// origin is the name under which what outlives the colours is kept: the app's own, or the
+// one that it had when that was made here.
+func (p plan) origin() string { return cmp.Or(p.host.Origin, p.App) }
+
+// home is the project of the shared services; the volumes of both colours carry its name
+// too.
+func (p plan) home() string { return p.host.Prefix + p.origin() }
+
+// owner is the app that the set's objects are labelled with.
+func (p plan) owner(colour Colour) string {
+	if colour == Shared {
+		return p.origin()
+	}
+	return p.App
+}
 
 func (p plan) project() string {
 	if p.colour == Shared {
-		return p.base()
+		return p.home()
 	}
 	return p.base() + "-" + string(p.colour)
 }
 
 func (p plan) set() (SetSpec, error) {
-	set := SetSpec{App: p.App, ID: SetID{Colour: p.colour, Target: p.target}, Project: p.project()}
+	set := SetSpec{App: p.owner(p.colour), ID: SetID{Colour: p.colour, Target: p.target}, Project: p.project()}
 	if p.host.Prefix != "" && !strings.HasSuffix(p.host.Prefix, "-") {
 		return SetSpec{}, fmt.Errorf("plan %s: the prefix %q does not end in a dash", p.App, p.host.Prefix)
 	}
@@ -122,7 +138,7 @@ func (p plan) ordered() ([]Service, error) {
 func (p plan) containerName(service string, n int) string {
 	end := p.target.Short()
 	if p.colour == Shared {
-		end = short(p.App, service)
+		end = short(p.origin(), service)
 	}
 	return fmt.Sprintf("%s-%s-%d-%s", p.project(), service, n, end)
 }
@@ -131,7 +147,7 @@ func (p plan) containerName(service string, n int) string {
 // project.
 func (p plan) labels(project string, colour Colour, more map[string]string) map[string]string {
 	l := map[string]string{
-		LabelInstance: p.host.Instance, LabelApp: p.App, LabelEnv: p.Environment, LabelHost: p.host.Name,
+		LabelInstance: p.host.Instance, LabelApp: p.owner(colour), LabelEnv: p.Environment, LabelHost: p.host.Name,
 		"com.docker.compose.project": project,
 	}
 	if colour != Shared {
@@ -184,7 +200,7 @@ func (p plan) networkSpecs(services []Service) []NetworkSpec {
 		}
 		add(n, p.project(), p.colour)
 		if p.colour != Shared && !bool(n.Config.External) && p.sharedOn(n.Name) {
-			add(n, p.base(), Shared)
+			add(n, p.home(), Shared)
 		}
 	}
 	var out []NetworkSpec
@@ -198,7 +214,7 @@ func (p plan) networkSpecs(services []Service) []NetworkSpec {
 // colours.
 func (p plan) volumeName(v Volume) string {
 	if own := p.App + "_" + v.Name; !bool(v.Config.External) && (v.Config.Name == "" || v.Config.Name == own) {
-		return p.base() + "_" + v.Name
+		return p.home() + "_" + v.Name
 	}
 	return v.Config.Name
 }
@@ -222,7 +238,7 @@ func (p plan) volumeSpecs(services []Service) []VolumeSpec {
 		s := VolumeSpec{Name: p.volumeName(v), External: bool(v.Config.External)}
 		if !s.External {
 			s.Driver, s.Options = v.Config.Driver, maps.Clone(v.Config.DriverOpts)
-			s.Labels = p.labels(p.base(), Shared, map[string]string{"com.docker.compose.volume": v.Name})
+			s.Labels = p.labels(p.home(), Shared, map[string]string{"com.docker.compose.volume": v.Name})
 			for k, value := range v.Config.Labels {
 				s.Labels[k] = value
 			}

@@ -60,6 +60,11 @@ const (
 	SingletonAmbiguous Code = "singleton_ambiguous"
 	Removed            Code = "removed"
 	NotRemovable       Code = "not_removable"
+	FormerStands       Code = "former_stands"
+	FormerBusy         Code = "former_busy"
+	FormerConflict     Code = "former_conflict"
+	AppRenamed         Code = "app_renamed"
+	TakesOver          Code = "takes_over"
 	JobFailed          Code = "job_failed"
 	ReplaceFailed      Code = "replace_failed"
 	Broken             Code = "broken_invariant"
@@ -124,6 +129,11 @@ var rolloutReasons = []Reason{
 	{Number: 4061, Code: SingletonAmbiguous, Summary: "A service that may run once in the fleet fits more than one host.", Next: "Give its placement a label that one host has, or take the label from the other hosts' agent.yaml."},
 	{Number: 4062, Code: Removed, Summary: "The app was removed from this host: an approved removal, or an operator's order.", Next: "Nothing to do. A newer release deploys it again; tealctl rollback APP brings the last proven one back unless its volumes were purged."},
 	{Number: 4063, Code: NotRemovable, Summary: "The app may not be removed from this host by an order: Git wants it here, cannot be read, or nothing of the app is here.", Next: "Commit an approved removal with absent: true, or change its placement or the host's labels first."},
+	{Number: 4064, Code: FormerStands, Summary: "The app under the former name still stands in the repository, so this one does not take its place.", Next: "Remove the directory of the former name, or take x-teal.formerly out of the manifest."},
+	{Number: 4065, Code: FormerBusy, Summary: "The app under the former name is still at something; its place is taken when that has ended.", Next: "Wait; tealctl status shows what it is at.", Waits: true},
+	{Number: 4066, Code: FormerConflict, Summary: "The place of the former name cannot be taken: this app runs here already, another one asks for it too, or the former name is not in use any more.", Next: "Correct or remove x-teal.formerly; the detail says who has what."},
+	{Number: 4067, Code: AppRenamed, Summary: "The app has another name on this host: a manifest under the former name starts nothing.", Next: "Commit releases under the new name; to give the old one back, rename it with x-teal.formerly once more."},
+	{Number: 4068, Code: TakesOver, Summary: "The app takes the place of the one under its former name: volumes, routes, shared services, sequence and history.", Next: "Nothing to do."},
 	{Number: 4070, Code: JobFailed, Summary: "A job of the release failed.", Next: "Read its last log lines in the detail or with tealctl logs; commit a corrected release."},
 	{Number: 4071, Code: ReplaceFailed, Summary: "The replacement of a shared service did not come up; the one before was put back.", Next: "Read its last log lines in the detail; commit a corrected release."},
 	{Number: 4099, Code: Broken, Summary: "An invariant of teal itself does not hold.", Next: "Report it with tealctl events."},

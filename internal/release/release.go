@@ -22,6 +22,10 @@ type Release struct {
 	Source     Source
 	PreparedBy string
 	Links      map[string]string
+	// Formerly is the app's name before this one: a host that knows it under that name goes
+	// on from there. "": it had none.
+	Formerly     string
+	FormerlyLine int `json:"-"`
 	// Absent: an approved removal. It has no services; Purge names the volumes, as the
 	// manifest declared them, that go with the app.
 	Absent    bool

@@ -8,13 +8,16 @@ import (
 // Host is what a host adds to a release: everything Plan needs that is not in Git.
 type Host struct {
 	Name        string
-	Instance    string            // uuid of the agent's state
-	Prefix      string            // "" or ends in "-"
-	EdgeNetwork string            // name of the network that the proxy reaches routed containers on
-	Platform    string            // of its engine, for example linux/amd64
-	Files       string            // directory of the files that teal writes for containers
-	Given       Given             // what it adds to this release
-	Labels      map[string]string // that placements ask for
+	Instance    string // uuid of the agent's state
+	Prefix      string // "" or ends in "-"
+	EdgeNetwork string // name of the network that the proxy reaches routed containers on
+	Platform    string // of its engine, for example linux/amd64
+	Files       string // directory of the files that teal writes for containers
+	Given       Given  // what it adds to this release
+	// Origin is the name that the app had here when its volumes and shared services were
+	// made, where that is another one: they keep it (x-teal.formerly). "": its own.
+	Origin string
+	Labels map[string]string // that placements ask for
 }
 
 // Labels on every object teal makes. Compose's own stand beside them, so

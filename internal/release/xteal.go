@@ -58,7 +58,7 @@ func (p *parser) appKeys() object {
 
 		"absent":    switched(&rel.Absent),
 		"purge":     p.purged,
-		"formerly":  notYet(written(nameForm, "the name of an app")),
+		"formerly":  p.formerly,
 		"placement": placing(&rel.Placement),
 		"hostEnv":   p.hostEnv,
 		"migrate":   notYet(migrate.read),
