@@ -75,8 +75,13 @@ func Dial(path string) *Client {
 // response head (at most a second later). A generation that the proxy is past gives a
 // *StaleError, a route that another app has a *Failure that names it. Putting the same
 // again is success.
-func (c *Client) Put(ctx context.Context, app string, a App) (s Switched, err error) {
-	return s, c.call(ctx, http.MethodPut, appPath(app), a, &s)
+//
+// instead names apps whose place this one takes: what the proxy has of them is gone with
+// the same swap, their routes are free for this one, and what is in flight on their targets
+// goes on as this one's. Those that are not there are passed over; the generation must be
+// above that of each that is.
+func (c *Client) Put(ctx context.Context, app string, a App, instead ...string) (s Switched, err error) {
+	return s, c.call(ctx, http.MethodPut, appPath(app), putRequest{a, instead}, &s)
 }
 
 // App is what the proxy serves for an app; ErrUnknownApp when nothing.
@@ -199,6 +204,12 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		return nil, ErrUnknownApp
 	}
 	return nil, f
+}
+
+// putRequest is the body of a put.
+type putRequest struct {
+	App
+	Instead []string `json:"instead,omitempty"`
 }
 
 // drainRequest is the body of a drain. Durations are written with units.

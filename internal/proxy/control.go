@@ -46,11 +46,11 @@ func (p *Proxy) control(group uint32) http.Handler {
 	handle("GET /v1/apps", func(http.ResponseWriter, *http.Request) (any, error) { return p.Apps(), nil })
 	handle("GET /v1/apps/{app}", func(_ http.ResponseWriter, r *http.Request) (any, error) { return p.App(r.PathValue("app")) })
 	handle("PUT /v1/apps/{app}", func(w http.ResponseWriter, r *http.Request) (any, error) {
-		var config App
-		if err := decode(w, r, &config); err != nil {
+		var put putRequest
+		if err := decode(w, r, &put); err != nil {
 			return nil, err
 		}
-		return p.Put(r.Context(), r.PathValue("app"), config)
+		return p.Put(r.Context(), r.PathValue("app"), put.App, put.Instead...)
 	})
 	handle("DELETE /v1/apps/{app}", func(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return p.Remove(r.Context(), r.PathValue("app"))

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -118,24 +119,25 @@ func (p *Proxy) generation(app string, config App, before *generation) *generati
 }
 
 // Put makes config the app's configuration: durable first, then for every request
-// from now on. It waits until what chose the one before has its head.
-func (p *Proxy) Put(ctx context.Context, app string, config App) (Switched, error) {
+// from now on. It waits until what chose the one before has its head. The apps that
+// instead names are taken out with the same swap: this one has their place.
+func (p *Proxy) Put(ctx context.Context, app string, config App, instead ...string) (Switched, error) {
 	config = config.normal()
-	if err := config.validate(app); err != nil {
+	if err := errors.Join(config.validate(app), validInstead(app, instead)); err != nil {
 		return Switched{}, &invalidError{err}
 	}
-	done, before, err := p.replace(app, &config)
-	if err == nil && before != nil {
-		done.Unfinished = before.awaitHeads(ctx)
+	done, before, err := p.replace(app, &config, instead)
+	for _, g := range before {
+		done.Unfinished += g.awaitHeads(ctx)
 	}
 	return done, err
 }
 
 // Remove takes the app's routes away; what runs on them goes on.
 func (p *Proxy) Remove(ctx context.Context, app string) (Switched, error) {
-	done, before, err := p.replace(app, nil)
-	if err == nil && before != nil {
-		done.Unfinished = before.awaitHeads(ctx)
+	done, before, err := p.replace(app, nil, nil)
+	for _, g := range before {
+		done.Unfinished += g.awaitHeads(ctx)
 	}
 	return done, err
 }
@@ -145,13 +147,32 @@ type invalidError struct{ error }
 
 func (e *invalidError) Unwrap() error { return e.error }
 
-// replace is the switch. before is the generation that it ended, nil when there was
-// none or nothing changed.
-func (p *Proxy) replace(app string, config *App) (_ Switched, before *generation, err error) {
+// replace is the switch. ended are the generations that it ended, none when nothing
+// changed.
+func (p *Proxy) replace(app string, config *App, instead []string) (_ Switched, ended []*generation, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.table.Load()
-	before = old.apps[app]
+	before := old.apps[app]
+	if before != nil {
+		ended = append(ended, before)
+	}
+	// An app that goes leaves what runs on its targets to the first that had none: the sets
+	// go on in it, with what is in flight.
+	var gone []string
+	for _, name := range instead {
+		other := old.apps[name]
+		if other == nil {
+			continue
+		}
+		if current := other.config.Generation; config.Generation <= current {
+			return Switched{}, nil, &StaleError{Current: current}
+		}
+		gone, ended = append(gone, name), append(ended, other)
+		if before == nil {
+			before = other
+		}
+	}
 	var next *generation
 	event := Event{Kind: EventSwitched, App: app, Text: "removed"}
 	if config == nil {
@@ -159,27 +180,32 @@ func (p *Proxy) replace(app string, config *App) (_ Switched, before *generation
 			return Switched{}, nil, ErrUnknownApp
 		}
 	} else {
-		if before != nil {
+		if before != nil && before.app == app {
 			switch current := before.config.Generation; {
 			case config.Generation < current:
 				return Switched{}, nil, &StaleError{Current: current}
 			case config.Generation == current && !before.config.equal(*config):
 				return Switched{}, nil, &StaleError{Current: current, Different: true}
-			case config.Generation == current:
+			case config.Generation == current && len(gone) == 0:
 				if !p.durable {
 					p.save(old)
 				}
 				return Switched{SwitchedAt: before.switchedAt, Durable: p.durable}, nil, nil
 			}
-		} else if len(old.apps) >= maxApps {
+		} else if before == nil && len(old.apps) >= maxApps {
 			return Switched{}, nil, &invalidError{fmt.Errorf("the proxy has %d apps already", maxApps)}
 		}
 		next = p.generation(app, *config, before)
 		event.Generation, event.Colour, event.Text = config.Generation, config.Live, string(config.State)
 	}
-	t, err := old.with(app, next)
+	t, err := old.with(app, next, gone...)
 	if err != nil {
 		return Switched{}, nil, err
+	}
+	for _, s := range p.sets { // draining is by name
+		if slices.Contains(gone, s.app) {
+			s.app = app
+		}
 	}
 	p.save(t)
 	p.table.Store(t)
@@ -191,8 +217,11 @@ func (p *Proxy) replace(app string, config *App) (_ Switched, before *generation
 	p.mark(t)
 	event.Time = now
 	p.events.publish(event)
+	if len(gone) > 0 {
+		p.log.Info("takes the place of other apps", "app", app, "instead", gone)
+	}
 	p.log.Info("switched", "app", app, "generation", event.Generation, "live", string(event.Colour), "state", event.Text, "durable", p.durable)
-	return Switched{SwitchedAt: now, Durable: p.durable}, before, nil
+	return Switched{SwitchedAt: now, Durable: p.durable}, ended, nil
 }
 
 // mark notes which sets get requests, closes the idle connections of the others, and

@@ -18,7 +18,7 @@ import (
 // nothing is in flight. Addresses alone do not tell two releases apart: a later one may
 // be given those of one that is gone.
 type set struct {
-	app      string
+	app      string // guarded by Proxy.mu: another app may take the place
 	colour   release.Colour
 	release  string
 	targets  map[string][]string

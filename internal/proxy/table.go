@@ -54,15 +54,19 @@ func newTable(apps map[string]*generation) (*table, error) {
 	return t, nil
 }
 
-// with is the table with one app's generation replaced, or removed when gen is nil.
-func (t *table) with(app string, gen *generation) (*table, error) {
+// with is the table with one app's generation replaced, or removed when gen is nil, and
+// without the apps that are gone with the same step.
+func (t *table) with(app string, gen *generation, gone ...string) (*table, error) {
 	apps := maps.Clone(t.apps)
 	delete(apps, app)
+	for _, name := range gone {
+		delete(apps, name)
+	}
 	if gen != nil {
 		apps[app] = gen
 		for _, r := range gen.config.Routes {
 			for _, other := range t.hosts[r.Host] {
-				if other.Path == r.Path && other.gen.app != app {
+				if other.Path == r.Path && other.gen.app != app && !slices.Contains(gone, other.gen.app) {
 					return nil, &RouteTakenError{Route: r, App: other.gen.app}
 				}
 			}

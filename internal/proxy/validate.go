@@ -64,6 +64,21 @@ func (a App) validate(name string) error {
 	return errors.Join(problems...)
 }
 
+// maxInstead bounds the apps whose place one takes.
+const maxInstead = 32
+
+func validInstead(app string, instead []string) error {
+	if len(instead) > maxInstead {
+		return fmt.Errorf("instead: more than %d apps", maxInstead)
+	}
+	for _, name := range instead {
+		if !release.ValidApp(name) || name == app {
+			return fmt.Errorf("instead: %q is not the name of another app", short(name))
+		}
+	}
+	return nil
+}
+
 func validTargets(colour release.Colour, services map[string][]string) (problems []error) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if colour != release.Blue && colour != release.Green {
