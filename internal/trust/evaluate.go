@@ -43,6 +43,9 @@ type Input struct {
 	// Edge is the name of teal's edge network on this host, which routed containers
 	// join by teal's own doing (release.Host.EdgeNetwork). Empty: no such network.
 	Edge string
+	// Origin is the name that the app had on this host when its volumes and shared services
+	// were made, which keep it; "" for its own.
+	Origin string
 	// Begun: the release was accepted before and is being deployed; a window that has
 	// closed meanwhile does not stop it.
 	Begun bool
@@ -241,7 +244,7 @@ func (j *judgement) manifest() gateResult {
 		}
 	}
 	for _, set := range j.in.Sets {
-		if set.App != r.App || set.ID.Digest != r.Digest {
+		if set.App != j.owner(set) || set.ID.Digest != r.Digest {
 			return fails(release.ManifestInvalid, "containers of %s %s were handed in for %s %s", Escape(set.App), Escape(set.ID.Digest.Short()), r.App, r.Digest.Short())
 		}
 		for _, c := range set.Containers {
@@ -255,6 +258,14 @@ func (j *judgement) manifest() gateResult {
 		return fails(release.ManifestInvalid, "no containers were resolved for %s, so host access cannot be judged", Escape(strings.Join(slices.Sorted(maps.Keys(missing)), ", ")))
 	}
 	return pass("%s %s of %s, sequence %d", r.App, Escape(r.Version), r.Environment, r.Sequence)
+}
+
+// owner is the app that the objects of a set must be of.
+func (j *judgement) owner(set release.SetSpec) string {
+	if set.ID.Colour == release.Shared && j.in.Origin != "" {
+		return j.in.Origin
+	}
+	return j.in.Release.App
 }
 
 // repository compares the repository that the approvers named. teal.yaml itself is
@@ -278,6 +289,9 @@ func (j *judgement) repository() gateResult {
 func (j *judgement) sequence() gateResult {
 	r, m := j.in.Release, j.in.Marks
 	floor := j.policy.Minimums.Sequence[r.App]
+	if r.Formerly != "" { // a name left behind leaves no floor behind
+		floor = max(floor, j.policy.Minimums.Sequence[r.Formerly])
+	}
 	switch {
 	case r.Sequence < m.Sequence:
 		return fails(release.SequenceRollback, "sequence %d, but %d was already accepted", r.Sequence, m.Sequence)

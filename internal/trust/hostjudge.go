@@ -30,7 +30,7 @@ func judgeHost(in Input) []Finding {
 	j := hostJudge{app: in.Release.App, edge: in.Edge, allow: in.Policy.HostAccess[in.Release.App],
 		never: newNeverPaths(in.Never), seen: map[string]bool{}}
 	for _, set := range in.Sets {
-		own, ok := ownNames(set)
+		own, ok := ownNames(set, in.Origin)
 		if !ok {
 			j.forbid("set", fmt.Sprintf("project name %s does not belong to the app", set.Project), "report it: teal made that name itself")
 			continue
@@ -75,8 +75,9 @@ func (o own) network(name string) bool {
 
 // ownNames takes the prefix out of a set's project, which is <prefix><app> with the
 // colour behind it. An app's name has no underscore and no colour at its end, so that
-// no app's names are another's.
-func ownNames(set release.SetSpec) (own, bool) {
+// no app's names are another's. origin is the name that its volumes and shared networks
+// have where that is another one, which the host's own journal says.
+func ownNames(set release.SetSpec, origin string) (own, bool) {
 	base, ok := set.Project, true
 	if set.ID.Colour != release.Shared {
 		base, ok = strings.CutSuffix(set.Project, "-"+string(set.ID.Colour))
@@ -85,7 +86,11 @@ func ownNames(set release.SetSpec) (own, bool) {
 	if !ok || !isApp || set.App == "" || prefix != "" && !strings.HasSuffix(prefix, "-") {
 		return own{}, false
 	}
-	return own{volumes: base + "_", networks: []string{base + "_", base + "-blue_", base + "-green_"}}, true
+	home := base + "_"
+	if origin != "" {
+		home = prefix + origin + "_"
+	}
+	return own{volumes: home, networks: []string{home, base + "_", base + "-blue_", base + "-green_"}}, true
 }
 
 func (j *hostJudge) network(n release.NetworkSpec, own own) {
