@@ -177,7 +177,7 @@ func (s *switcher) Put(ctx context.Context, app string, c reconcile.SwitchConfig
 			}
 		}
 	}
-	done, err := s.Client.Put(ctx, app, body)
+	done, err := s.Client.Put(ctx, app, body, c.Instead...)
 	var stale *proxy.StaleError
 	if errors.As(err, &stale) {
 		return reconcile.Switched{}, &reconcile.StaleGeneration{Current: stale.Current}

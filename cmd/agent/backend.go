@@ -68,7 +68,7 @@ func (a *agent) Status() api.Status {
 	}
 	a.mu.Unlock()
 	st.Apps = []api.AppStatus{}
-	for _, s := range a.runner.Status() {
+	for _, s := range a.apps() {
 		st.Apps = append(st.Apps, appStatus(s))
 	}
 	return st
@@ -123,14 +123,26 @@ func appStatus(s reconcile.Status) api.AppStatus {
 	return a
 }
 
+// apps lists every app but the names that were given away, unless Git asks for one again.
+func (a *agent) apps() []reconcile.Status {
+	return slices.DeleteFunc(a.runner.Status(), func(s reconcile.Status) bool {
+		return s.State.Renamed != nil && (s.Want.Absent || s.Want.Unknown != "")
+	})
+}
+
 // one finds an app, or says which there are.
 func (a *agent) one(app string) (reconcile.Status, error) {
 	var names []string
-	for _, s := range a.runner.Status() {
+	for _, s := range a.apps() {
 		if s.App == app {
 			return s, nil
 		}
 		names = append(names, s.App)
+	}
+	for _, s := range a.apps() {
+		if s.State.Was(app) {
+			return reconcile.Status{}, api.Fail(http.StatusNotFound, release.AppRenamed, fmt.Sprintf("%s is named %s on this host; say %s", app, s.App, s.App))
+		}
 	}
 	if len(names) == 0 {
 		names = []string{"none yet"}
@@ -216,6 +228,7 @@ func (a *agent) History(app string, n int, since time.Time) (api.History, error)
 	byID := map[string]int{}
 	all := []api.HistoryEntry{} // programs read a list, though it is empty
 	states := map[string]rollout.State{}
+	names := a.names(app)
 	err := a.journal.Replay(0, func(e journal.Entry) error {
 		if e.Kind == journal.CheckpointKind && len(states) == 0 { // what came before it is no longer kept
 			return json.Unmarshal(e.Data, &states)
@@ -225,7 +238,7 @@ func (a *agent) History(app string, n int, since time.Time) (api.History, error)
 			return nil
 		}
 		reconcile.Replay(states, e.App, r, e.Time)
-		if app != "" && e.App != app {
+		if app != "" && !slices.Contains(names, e.App) {
 			return nil
 		}
 		s := states[e.App]
@@ -263,6 +276,11 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	if err != nil {
 		return api.Plan{}, err
 	}
+	var takes []string
+	if f := s.Want.Former; f != nil && f.Renamed == nil { // planned as it will be then
+		s.State, _ = s.State.TakeOver(rollout.TakeOver{From: f.App}, *f, time.Now())
+		takes = []string{"take the place of " + f.App + ": its volumes and shared services as they are, its routes with the switch, its sequence and history"}
+	}
 	p := api.Plan{Meta: kind("Plan"), App: app, From: name(s.State.Live)}
 	switch {
 	case s.Want.Unknown != "":
@@ -290,11 +308,13 @@ func (a *agent) Plan(app string) (api.Plan, error) {
 	for _, c := range a.desk.Changes(app, s.State.Live, w) {
 		p.Changes = append(p.Changes, api.Change(c))
 	}
-	p.Steps = planSteps(s.State, s.Want)
+	p.Steps = append(takes, planSteps(s.State, s.Want)...)
 	if s.State.Live != nil {
 		p.Rollback = fmt.Sprintf("to %s, kept on this host", name(s.State.Live))
 	}
 	switch {
+	case s.Wait.Why == release.FormerStands || s.Wait.Why == release.FormerConflict || s.Wait.Why == release.AppRenamed:
+		p.Blocked = &api.Wait{Why: s.Wait.Why, Detail: s.Wait.Detail}
 	case !s.Want.Verdict.Accepted && len(s.Want.Verdict.Reasons) > 0:
 		p.Blocked = &api.Wait{Why: s.Want.Verdict.Reasons[0].Code, Detail: s.Want.Verdict.Reasons[0].Detail}
 	case a.fleet.View().Ambiguous(s.Want.Singletons) != "":
@@ -311,9 +331,13 @@ func (a *agent) Logs(ctx context.Context, q api.LogQuery, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.engine.Observe(ctx, q.App)
-	if err != nil {
-		return err
+	var found []rollout.Container
+	for _, name := range s.State.Called() {
+		more, err := a.engine.Observe(ctx, name)
+		if err != nil {
+			return err
+		}
+		found = append(found, more...)
 	}
 	if q.Colour == "" && s.State.Live != nil {
 		q.Colour = s.State.Live.ID.Colour
@@ -510,7 +534,13 @@ func (a *agent) Resume(ctx context.Context, actor string, c api.Command) (api.Do
 
 // Retry lifts a hold and clears the app's quarantine.
 func (a *agent) Retry(ctx context.Context, actor string, c api.Command) (api.Done, error) {
-	return a.order(ctx, actor, c, rollout.OrderRetry, "retry", "hold and quarantine of "+c.App+" are cleared: what Git wants is tried again")
+	done, err := a.order(ctx, actor, c, rollout.OrderRetry, "retry", "hold and quarantine of "+c.App+" are cleared: what Git wants is tried again")
+	for _, name := range a.names(c.App)[1:] { // what was found bad under a former name
+		if err == nil && !c.DryRun {
+			_, err = a.fleet.Order(ctx, rollout.Order{Kind: rollout.OrderRetry, App: name, Actor: actor, Reason: c.Reason})
+		}
+	}
+	return done, err
 }
 
 func (a *agent) order(ctx context.Context, actor string, c api.Command, k rollout.OrderKind, verb, text string) (api.Done, error) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,7 +20,7 @@ import (
 // Events yields journal records after seq; with follow it goes on until ctx ends.
 func (a *agent) Events(ctx context.Context, app string, seq uint64, follow bool, yield func(api.Event) error) error {
 	show := func(e journal.Entry) error {
-		if app != "" && e.App != app {
+		if app != "" && !slices.Contains(a.names(app), e.App) {
 			return nil
 		}
 		return yield(api.Event{Seq: e.Seq, Time: e.Time, App: e.App, Kind: e.Kind, Text: eventText(e), Data: e.Data})
@@ -76,6 +78,8 @@ func recordText(r rollout.Record) string {
 		return "emergency settled: " + r.Remember.Settled.Short() + " was approved normally"
 	case r.Remember != nil:
 		return fmt.Sprintf("remembers %d newer scans", len(r.Remember.Scans))
+	case r.TakeOver != nil:
+		return fmt.Sprintf("takes the place of %s: %s is live, sequence %d was accepted, volumes stay those of %s", r.TakeOver.From, cmp.Or(r.TakeOver.Version, "nothing"), r.TakeOver.Sequence, r.TakeOver.Origin)
 	case r.Intent != nil:
 		return join("will "+string(r.Intent.Kind)+" "+string(r.Intent.Set.ID.Colour), strings.Join(r.Intent.Services, " "), string(r.Intent.Why))
 	case r.Outcome != nil:

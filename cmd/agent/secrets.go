@@ -106,7 +106,7 @@ func (a *agent) begun(ctx context.Context, app string, order uint64) {
 // Secrets lists what this host adds to its apps.
 func (a *agent) Secrets(app string) (api.Secrets, error) {
 	out := api.Secrets{Meta: kind("Secrets"), Host: a.config.Host, Apps: []api.AppSecrets{}}
-	all := a.runner.Status()
+	all := a.apps()
 	if app != "" {
 		s, err := a.one(app)
 		if err != nil {

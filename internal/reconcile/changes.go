@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -71,6 +72,7 @@ func shortImage(image string) string {
 
 // services of a set: from Git when it is wanted there, else from the shelf.
 func (d *Desk) services(app string, set rollout.Set) map[string]release.Service {
+	app = cmp.Or(set.App, app)
 	rel := d.Parsed.find(app, set.ID.Digest)
 	if rel == nil {
 		if p, err := d.stored(app, set.ID.Digest); err == nil {

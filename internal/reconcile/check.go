@@ -90,7 +90,7 @@ func (l *loop) watchAlive(ctx context.Context, set rollout.Set, services []strin
 			return nil
 		case <-tick.C:
 		}
-		seen, err := l.Containers.Observe(ctx, l.app)
+		seen, err := l.look(ctx)
 		if err != nil {
 			continue // the probes decide
 		}
@@ -111,7 +111,7 @@ func (l *loop) stays(ctx context.Context, set rollout.Set, services []string) er
 	}
 	began := time.Now()
 	for {
-		seen, err := l.Containers.Observe(ctx, l.app)
+		seen, err := l.look(ctx)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,7 +35,11 @@ type Desk struct {
 	Policy func() (*trust.Policy, release.Code, string)
 	Never  []string // host paths that no policy can allow
 
-	live func() map[string]rollout.Set // what each app serves here; set by NewRunner
+	// Set by NewRunner: what each app serves here, what the journal knows of one, and
+	// whether it lost one that runs.
+	live  func() map[string]rollout.Set
+	known func(app string) (rollout.State, bool)
+	lost  func(app string) bool
 	// Parsed keeps what was parsed; nil gives the desk one of its own. Two desks of one
 	// host and key may share it.
 	Parsed *Parsed
@@ -106,6 +111,7 @@ type parsed struct {
 	target    release.Target
 	specs     []release.SetSpec
 	shared    map[string]string
+	origin    string // that the specs were made for
 }
 
 // Forbid adds a host path that no policy can allow.
@@ -139,12 +145,17 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 	if err != nil {
 		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID(), Ref: from.ref.Name}
 	}
-	p, missing := d.resolved(p)
-	w := rollout.Want{Set: p.set(commit.ID()), Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name, Elsewhere: p.elsewhere, Rotate: d.Rotate}
+	former, barred, err := d.former(app, p, past)
+	if err != nil {
+		return rollout.Want{Unknown: reasonOf(err, release.DirectoryUnreadable), Detail: err.Error(), Commit: commit.ID(), Ref: from.ref.Name}
+	}
+	origin := originOf(past, former)
+	p, missing := d.resolved(p, origin)
+	w := rollout.Want{Set: p.set(commit.ID()), Former: former, Barred: barred, Shared: p.shared, Replace: p.replaced(), Commit: commit.ID(), Ref: from.ref.Name, Elsewhere: p.elsewhere, Rotate: d.Rotate}
 	if p.placed != nil {
 		w.Singletons = p.placed.Singletons()
 	}
-	w.Verdict, w.Set.Evidence = d.judge(app, p, commit, past, now, false)
+	w.Verdict, w.Set.Evidence = d.judge(app, p, commit, marks(past, former), now, false)
 	if reading(w.Verdict) {
 		return rollout.Want{Unknown: release.Working, Detail: errReading.Error(), Commit: commit.ID(), Ref: from.ref.Name}
 	}
@@ -156,7 +167,7 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 		w.Verdict = withoutInputs(w.Verdict, missing)
 	}
 	if w.Verdict.Accepted && p.placed != nil {
-		if taken := d.taken(app, p.placed); taken != "" {
+		if taken := d.taken(app, p.placed, former); taken != "" {
 			w.Verdict = trust.Verdict{At: now, Reasons: []trust.Finding{{Code: release.RouteConflict, Detail: trust.Escape(taken)}},
 				Gates: append(w.Verdict.Gates, trust.Gate{Name: "routes", State: trust.GateFail, Detail: trust.Escape(taken)})}
 		}
@@ -166,7 +177,8 @@ func (d *Desk) Want(app string, past rollout.State, now time.Time) rollout.Want 
 
 // taken names the first route of rel that another app has: one that serves it on this
 // host, or, when neither does yet, the one whose name comes first.
-func (d *Desk) taken(app string, rel *release.Release) string {
+// The app under the former name loses it with its place.
+func (d *Desk) taken(app string, rel *release.Release, former *rollout.State) string {
 	serving := map[string]rollout.Set{}
 	if d.live != nil {
 		serving = d.live()
@@ -183,7 +195,7 @@ func (d *Desk) taken(app string, rel *release.Release) string {
 	slices.Sort(others)
 	mine := d.routes(app, serving[app])
 	for _, other := range slices.Compact(others) {
-		if other == app {
+		if other == app || former != nil && other == former.App || d.given(other) {
 			continue
 		}
 		theirs := d.routes(other, serving[other])
@@ -216,7 +228,7 @@ func (d *Desk) routes(app string, set rollout.Set) map[string]bool {
 	if set.ID.Zero() {
 		return nil
 	}
-	p, err := d.stored(app, set.ID.Digest)
+	p, err := d.stored(cmp.Or(set.App, app), set.ID.Digest)
 	if err != nil || p.rel == nil {
 		return nil
 	}
@@ -402,7 +414,7 @@ func (p *parsed) resolve(host release.Host) error {
 	if err != nil {
 		return err
 	}
-	p.placed, p.specs = rel, []release.SetSpec{swapped, shared}
+	p.placed, p.specs, p.origin = rel, []release.SetSpec{swapped, shared}, host.Origin
 	p.shared = map[string]string{}
 	for _, c := range shared.Containers {
 		p.shared[c.Service] = c.Labels[release.LabelSpec]
@@ -504,7 +516,7 @@ func (d *Desk) judge(app string, p *parsed, desired Commit, past rollout.State, 
 		Policy: policy, Release: p.rel, Sets: p.specs, Elsewhere: p.others(), Evidence: evidence, Never: d.never(), Edge: d.Host.EdgeNetwork, Now: now,
 		Marks: trust.Marks{Sequence: past.Accepted.Sequence, Digest: past.Accepted.Digest, Clock: past.Accepted.At,
 			Scans: past.Scans, Emergencies: past.Emergencies},
-		Begun: begun, Platform: d.Host.Platform,
+		Begun: begun, Platform: d.Host.Platform, Origin: p.origin,
 	}
 	v := trust.Evaluate(in)
 	if !v.Accepted && renews(p, past) {

@@ -97,9 +97,9 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 	case rollout.Confirm:
 		return l.Turn.ConfirmTurn(ctx, l.app, e.Token, e.Request)
 	case rollout.EndTurn:
-		return l.Turn.EndTurn(ctx, l.app, e.Token)
+		return l.Turn.EndTurn(ctx, l.named(e.Set), e.Token)
 	case rollout.Report:
-		return l.Turn.Report(ctx, l.app, e.Set, !e.Bad, e.Why, e.Detail)
+		return l.Turn.Report(ctx, l.named(e.Set), e.Set, !e.Bad, e.Why, e.Detail)
 	case rollout.Start:
 		return l.start(ctx, e)
 	case rollout.Check:
@@ -137,7 +137,7 @@ func (l *loop) dispatch(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 
 // stored is the release of a set, from the shelf, with the services that the set has.
 func (l *loop) stored(set rollout.Set) (*release.Release, error) {
-	p, err := l.Desk.stored(l.app, set.ID.Digest)
+	p, err := l.Desk.stored(l.named(set), set.ID.Digest)
 	if err != nil {
 		return nil, &rollout.EffectError{Fault: rollout.FaultHold, Code: release.ShelfUnreadable, Detail: "read the stored release " + set.ID.Digest.Short(), Err: err}
 	}
@@ -158,7 +158,7 @@ func (l *loop) plan(set rollout.Set, token rollout.Token) (*release.Release, rel
 	if err != nil {
 		return nil, release.SetSpec{}, err
 	}
-	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	host, err := l.Desk.hostFor(rel, set.ID.Target, l.origin())
 	if err != nil {
 		return nil, release.SetSpec{}, err
 	}
@@ -180,7 +180,7 @@ func tokenText(t rollout.Token) string {
 
 // sharedPlan is the specification of the shared services that are named.
 func (l *loop) sharedPlan(rel *release.Release, set rollout.Set, only map[string]string) (release.SetSpec, []string, error) {
-	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	host, err := l.Desk.hostFor(rel, set.ID.Target, l.origin())
 	if err != nil {
 		return release.SetSpec{}, nil, err
 	}
@@ -238,7 +238,7 @@ func (l *loop) prepare(ctx context.Context, e rollout.Effect) error {
 		}
 	}
 	if len(spec.Jobs) > 0 && !e.Local { // an earlier attempt's answers are not this one's
-		if err := l.Containers.Remove(ctx, l.app, e.Set.ID, jobServices(spec)); err != nil {
+		if err := l.Containers.Remove(ctx, l.named(e.Set), e.Set.ID, jobServices(spec)); err != nil {
 			return err
 		}
 	}
@@ -289,7 +289,7 @@ func (l *loop) start(ctx context.Context, e rollout.Effect) error {
 		if err := l.Containers.Start(ctx, shared, names); err != nil {
 			return err
 		}
-		if err := l.Containers.SetRestart(ctx, l.app, shared.ID, names, RestartAlways); err != nil {
+		if err := l.Containers.SetRestart(ctx, shared.App, shared.ID, names, RestartAlways); err != nil {
 			return err
 		}
 	}
@@ -318,7 +318,7 @@ func (l *loop) switchTo(ctx context.Context, e rollout.Effect, o *rollout.Outcom
 		bound, cancel = context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 	}
-	if err := l.Containers.SetRestart(bound, l.app, e.Set.ID, e.Set.Routed, RestartAlways); err != nil {
+	if err := l.Containers.SetRestart(bound, l.named(e.Set), e.Set.ID, e.Set.Routed, RestartAlways); err != nil {
 		if !e.Back {
 			return err
 		}
@@ -358,6 +358,7 @@ func (l *loop) switchConfig(e rollout.Effect) (SwitchConfig, error) {
 	for i := range c.Routes {
 		c.Routes[i].Port = 0 // the targets carry it
 	}
+	c.Instead = l.names()[1:]
 	if e.Other != nil && e.Other.ID.Colour != e.Set.ID.Colour {
 		if other, err := l.stored(*e.Other); err == nil {
 			c.Targets[e.Other.ID.Colour] = upstreams(other, *e.Other)
@@ -384,12 +385,12 @@ func upstreams(rel *release.Release, set rollout.Set) map[string][]netip.AddrPor
 
 func (l *loop) handStop(ctx context.Context, e rollout.Effect) error {
 	if len(e.Services) > 0 {
-		if err := l.Containers.Stop(ctx, l.app, e.Set.ID, e.Services); err != nil {
+		if err := l.Containers.Stop(ctx, l.named(e.Set), e.Set.ID, e.Services); err != nil {
 			return err
 		}
 	}
 	if e.Other != nil && len(e.Other.Workers) > 0 {
-		return l.Containers.Stop(ctx, l.app, e.Other.ID, e.Other.Workers)
+		return l.Containers.Stop(ctx, l.named(*e.Other), e.Other.ID, e.Other.Workers)
 	}
 	return nil
 }
@@ -409,21 +410,21 @@ func (l *loop) handStart(ctx context.Context, e rollout.Effect) error {
 			return err
 		}
 	}
-	return l.Containers.SetRestart(ctx, l.app, e.Set.ID, e.Services, RestartAlways)
+	return l.Containers.SetRestart(ctx, l.named(e.Set), e.Set.ID, e.Services, RestartAlways)
 }
 
 // retire lets a set finish what it began and stops it; its containers stay.
 func (l *loop) retire(ctx context.Context, e rollout.Effect, o *rollout.Outcome) error {
-	view, err := l.Switch.View(ctx, l.app)
+	view, front, err := l.view(ctx)
 	if err == nil && view.Known && view.Config.Live == e.Set.ID.Colour && l.serves(view.Config, e.Set) {
 		return &rollout.EffectError{Fault: rollout.FaultHold, Code: release.Broken, Detail: "asked to stop the colour that gets the traffic"}
 	}
 	if err == nil && (!view.Known || view.Config.Live != e.Set.ID.Colour) { // draining is by colour
-		if o.Cut, err = l.Switch.Drain(ctx, l.app, e.Set.ID.Colour, e.Set.Drain); err != nil {
+		if o.Cut, err = l.Switch.Drain(ctx, front, e.Set.ID.Colour, e.Set.Drain); err != nil {
 			l.log.Warn("drain not finished", "colour", e.Set.ID.Colour, "err", err)
 		}
 	}
-	if err := l.Containers.Stop(ctx, l.app, e.Set.ID, nil); err != nil {
+	if err := l.Containers.Stop(ctx, l.named(e.Set), e.Set.ID, nil); err != nil {
 		return err
 	}
 	return l.removeShared(ctx, e)
@@ -452,11 +453,11 @@ func (l *loop) removeShared(ctx context.Context, e rollout.Effect) error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return l.Containers.Remove(ctx, l.app, release.SetID{Target: e.Set.ID.Target}, names)
+	return l.Containers.Remove(ctx, l.origin(), release.SetID{Target: e.Set.ID.Target}, names)
 }
 
 func (l *loop) drop(ctx context.Context, e rollout.Effect) error {
-	if err := l.Containers.Remove(ctx, l.app, e.Set.ID, nil); err != nil {
+	if err := l.Containers.Remove(ctx, l.named(e.Set), e.Set.ID, nil); err != nil {
 		return err
 	}
 	l.removeFiles(e.Set)
@@ -495,6 +496,9 @@ func (l *loop) restoreShared(ctx context.Context, e rollout.Effect, down func(st
 	for _, digest := range slices.Sorted(maps.Keys(of)) {
 		set := e.Set
 		set.ID.Digest = digest
+		if set.App = l.appOf(digest); set.App == l.app {
+			set.App = ""
+		}
 		rel, err := l.stored(set)
 		if err != nil {
 			return err
@@ -512,7 +516,7 @@ func (l *loop) restoreShared(ctx context.Context, e rollout.Effect, down func(st
 		if err := l.Containers.Start(ctx, shared, names); err != nil {
 			return err
 		}
-		if err := l.Containers.SetRestart(ctx, l.app, shared.ID, names, RestartAlways); err != nil {
+		if err := l.Containers.SetRestart(ctx, shared.App, shared.ID, names, RestartAlways); err != nil {
 			return err
 		}
 	}
@@ -538,5 +542,5 @@ func (l *loop) restore(ctx context.Context, e rollout.Effect) error {
 	if err := l.Containers.Start(ctx, spec, withOnce(rel, swapped)); err != nil {
 		return err
 	}
-	return l.Containers.SetRestart(ctx, l.app, e.Set.ID, swapped, RestartAlways)
+	return l.Containers.SetRestart(ctx, l.named(e.Set), e.Set.ID, swapped, RestartAlways)
 }

@@ -203,7 +203,7 @@ func (d *Desk) read(ctx context.Context, a ask) (proof, error) {
 		}
 	}
 	if needs.Changes {
-		if p.evidence.Changes, err = a.commit.Changes(ctx, d.dir(a.app), a.since); err != nil {
+		if p.evidence.Changes, err = d.changes(ctx, a); err != nil {
 			return proof{}, err
 		}
 	}

@@ -67,15 +67,20 @@ func (l *loop) forget(dropped release.SetID) {
 		return
 	}
 	l.mu.Lock()
-	keep := l.state.Reached()
+	keep, names := l.state.Reached(), l.state.Names()
+	if l.state.Renamed != nil {
+		names = nil // what was kept under the name is its successor's
+	}
 	for _, set := range l.state.Sets() {
 		if set.ID != dropped {
 			keep = append(keep, set.ID.Target)
 		}
 	}
 	l.mu.Unlock()
-	if err := l.Files.Forget(l.app, keep); err != nil {
-		l.log.Warn("secrets of dropped sets are left", "err", err)
+	for _, name := range names {
+		if err := l.Files.Forget(name, keep); err != nil {
+			l.log.Warn("secrets of dropped sets are left", "app", name, "err", err)
+		}
 	}
 }
 
@@ -85,7 +90,7 @@ func (l *loop) mounted(set rollout.Set, shared bool) ([]release.FileSpec, error)
 	if err != nil {
 		return nil, err
 	}
-	host, err := l.Desk.hostFor(rel, set.ID.Target)
+	host, err := l.Desk.hostFor(rel, set.ID.Target, l.origin())
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,9 @@ type SwitchConfig struct {
 	Releases   map[release.Colour]string                      // version
 	Burst      release.Burst
 	Baseline   float64
+	// Instead names apps whose routes this one has from now on: they are gone with the same
+	// swap.
+	Instead []string
 }
 
 // Switched is the proxy's answer to a Put.

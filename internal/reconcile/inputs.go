@@ -10,11 +10,21 @@ import (
 
 // resolved is a parsed release with what the host adds to it now. What is missing is said,
 // and leaves the target without inputs.
-func (d *Desk) resolved(p *parsed) (*parsed, *rollout.EffectError) {
-	if p.placed == nil || len(p.problems) > 0 || !p.placed.Asks() {
+// origin is the name of its volumes and shared services, "" for the app's own.
+func (d *Desk) resolved(p *parsed, origin string) (*parsed, *rollout.EffectError) {
+	if p.placed == nil || len(p.problems) > 0 || origin == "" && !p.placed.Asks() {
 		return p, nil
 	}
 	q := &parsed{digest: p.digest, rel: p.rel, here: p.here, placed: p.placed, target: release.Target{Digest: p.digest}, specs: p.specs, shared: p.shared}
+	host := d.Host
+	host.Origin = origin
+	if !p.placed.Asks() {
+		q.target = p.target
+		if err := q.resolve(host); err != nil { // it could be planned under its own name
+			return q, &rollout.EffectError{Code: release.Broken, Detail: err.Error()}
+		}
+		return q, nil
+	}
 	if d.Inputs == nil {
 		return q, &rollout.EffectError{Code: release.SecretMissing, Detail: "this host adds nothing to releases"}
 	}
@@ -26,7 +36,6 @@ func (d *Desk) resolved(p *parsed) (*parsed, *rollout.EffectError) {
 		}
 		return q, missing
 	}
-	host := d.Host
 	host.Given = given
 	q.target.Inputs = inputs
 	if err := q.resolve(host); err != nil { // it could be planned without
@@ -49,8 +58,9 @@ func withoutInputs(v trust.Verdict, missing *rollout.EffectError) trust.Verdict 
 }
 
 // hostFor is the host with what it added to a stored release.
-func (d *Desk) hostFor(rel *release.Release, target release.Target) (release.Host, error) {
+func (d *Desk) hostFor(rel *release.Release, target release.Target, origin string) (release.Host, error) {
 	host := d.Host
+	host.Origin = origin
 	if !rel.Asks() {
 		return host, nil
 	}

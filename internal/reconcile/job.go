@@ -44,7 +44,7 @@ func (l *loop) runOnce(ctx context.Context, e rollout.Effect, c release.Containe
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.StopGrace+stopGrace)
 		defer cancel()
-		if err := l.Containers.Stop(ctx, l.app, e.Set.ID, []string{c.Service}); err != nil {
+		if err := l.Containers.Stop(ctx, l.named(e.Set), e.Set.ID, []string{c.Service}); err != nil {
 			l.log.Warn("a job that took too long was not stopped", "job", e.Job, "err", err)
 		}
 		return failed("it took longer than %s and was stopped", deadline(e))

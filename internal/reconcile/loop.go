@@ -35,11 +35,13 @@ type loop struct {
 	counted   map[release.SetID]rollout.Traffic // traffic at the last sample
 	inFlight  *rollout.Effect
 	cancel    context.CancelCauseFunc
-	asked     bool             // cancellation was asked for
-	hung      bool             // the engine did not answer the last look in time
-	others    func()           // wakes every loop
-	pending   *rollout.Outcome // an outcome the journal could not take yet
-	recording *sync.RWMutex    // of the Runner
+	asked     bool                   // cancellation was asked for
+	hung      bool                   // the engine did not answer the last look in time
+	others    func()                 // wakes every loop
+	peer      func(app string) *loop // another app's, nil when there is none
+	turning   sync.Mutex             // held while turns are taken: whoever has it sees the loop at rest
+	pending   *rollout.Outcome       // an outcome the journal could not take yet
+	recording *sync.RWMutex          // of the Runner
 	meter     meter
 
 	mu      sync.Mutex // guards what others read
@@ -69,11 +71,16 @@ func (l *loop) nudge() {
 // intent stays without an outcome, as after a crash.
 func (l *loop) run(ctx context.Context) error {
 	defer l.stopEffect()
-	if err := l.recover(ctx); err != nil {
+	l.turning.Lock()
+	err := l.recover(ctx)
+	l.turning.Unlock()
+	if err != nil {
 		return err
 	}
 	for {
+		l.turning.Lock()
 		until := l.settle(ctx)
+		l.turning.Unlock()
 		timer := time.NewTimer(until)
 		select {
 		case <-ctx.Done():
@@ -81,8 +88,10 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-l.wake:
 		case o := <-l.done:
+			l.turning.Lock()
 			l.inFlight, l.asked = nil, false
 			l.pending = &o
+			l.turning.Unlock()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -170,6 +179,9 @@ func (l *loop) turn(ctx context.Context) (*rollout.Wait, error) {
 	case rollout.Wait:
 		return &step, nil
 	case rollout.Note:
+		if step.Record.TakeOver != nil {
+			return l.takeOver(step.Record, *want.Former)
+		}
 		return nil, l.write(step.Record, l.goingBack(step.Record))
 	case rollout.Cancel:
 		l.log.Info("cancels", "effect", step.Effect, "why", string(step.Why))
@@ -207,7 +219,7 @@ func (l *loop) fill(e rollout.Effect) (rollout.Effect, error) {
 // releaseOf is the parsed release of a set: from the shelf, or from Git before it is
 // stored there.
 func (l *loop) releaseOf(set rollout.Set) (*release.Release, error) {
-	if p, err := l.Desk.stored(l.app, set.ID.Digest); err == nil && p.rel != nil {
+	if p, err := l.Desk.stored(l.named(set), set.ID.Digest); err == nil && p.rel != nil {
 		return p.with(set.Here)
 	}
 	from, code, detail := l.Desk.chosenOf(l.app)
@@ -340,6 +352,8 @@ func (l *loop) begin(ctx context.Context, e rollout.Effect) {
 
 // stopEffect cancels what is in flight and waits for it.
 func (l *loop) stopEffect() {
+	l.turning.Lock()
+	defer l.turning.Unlock()
 	if l.inFlight != nil {
 		l.cancel(context.Canceled)
 		<-l.done

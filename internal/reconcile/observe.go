@@ -31,7 +31,7 @@ func (l *loop) observe(ctx context.Context) rollout.Seen {
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 		defer cancel()
-		view, err := l.Switch.View(ctx, l.app)
+		view, _, err := l.view(ctx)
 		proxy <- looked{view, err}
 	}()
 	bound := engineTimeout
@@ -40,7 +40,7 @@ func (l *loop) observe(ctx context.Context) rollout.Seen {
 	}
 	engine, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	containers, err := l.Containers.Observe(engine, l.app)
+	containers, err := l.look(engine)
 	l.hung = err != nil && engine.Err() != nil
 	if err != nil {
 		seen.EngineDown = true

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -37,7 +38,10 @@ type candidate struct {
 // else is wrong with it, for a newer release that is refused must not look like success.
 func (d *Desk) choose(app string, refs []Ref) (chosen, error) {
 	if len(refs) == 1 {
-		tree, _ := refs[0].Commit.Tree(d.dir(app))
+		tree, ok := refs[0].Commit.Tree(d.dir(app))
+		if !ok && d.absent(app, refs[0].Commit) { // else reading it says what is wrong
+			tree = ""
+		}
 		return chosen{ref: refs[0], tree: tree}, nil
 	}
 	best := make(map[string]candidate)
@@ -88,6 +92,13 @@ func (d *Desk) choose(app string, refs []Ref) (chosen, error) {
 	return out, nil
 }
 
+// absent reports whether the commit surely has no release directory of the app: one that
+// cannot be read is not absent.
+func (d *Desk) absent(app string, commit Commit) bool {
+	_, err := commit.Sub(d.dir(app))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // before orders refs that hold the same content.
 func (c candidate) before(o candidate) bool {
 	return cmp.Or(cmp.Compare(c.seen, o.seen), cmp.Compare(c.index, o.index)) < 0
@@ -111,6 +122,7 @@ type facts struct {
 	sequence int64
 	known    bool
 	digest   release.Digest
+	formerly string
 	routes   map[string]bool // host and path as one word; nil when it has problems
 }
 
@@ -142,7 +154,7 @@ func (d *Desk) facts(app, tree string, commit Commit) (facts, error) {
 func (p *parsed) facts() facts {
 	f := facts{digest: p.digest}
 	if p.rel != nil {
-		f.sequence, f.known = p.rel.Sequence, p.rel.Sequence > 0
+		f.sequence, f.known, f.formerly = p.rel.Sequence, p.rel.Sequence > 0, p.rel.Formerly
 		if p.placed != nil { // those of other hosts are no one's here
 			f.routes = routeSet(p.placed)
 		}

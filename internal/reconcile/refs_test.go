@@ -29,6 +29,9 @@ func (c tree) Sub(dir string) (fs.FS, error) {
 	if c.down != nil {
 		return nil, c.down
 	}
+	if _, err := fs.Stat(c.files, dir); err != nil {
+		return nil, err
+	}
 	return fs.Sub(c.files, dir)
 }
 func (c tree) Tree(dir string) (string, bool) {

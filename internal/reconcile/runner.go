@@ -66,7 +66,7 @@ func NewRunner(e Edges, states map[string]rollout.State) *Runner {
 	for app, s := range states {
 		r.addr.hold(app, s)
 	}
-	e.Desk.live = r.live
+	e.Desk.live, e.Desk.known, e.Desk.lost = r.live, r.state, e.Lost
 	if e.Desk.Parsed == nil {
 		e.Desk.Parsed = &Parsed{}
 	}
@@ -131,16 +131,18 @@ func (r *Runner) add(app string, s rollout.State) {
 		return
 	}
 	l := newLoop(r.edges, app, s, r.addr, &r.recording)
-	l.others = func() { r.Wake("") }
+	l.others, l.peer = func() { r.Wake("") }, r.loop
 	r.loops[app] = l
 	ctx := r.ctx
 	r.group.Go(func() error { return l.run(ctx) })
 }
 
-// Wake makes the loop of app look again; "" wakes all.
+// Wake makes the loop of app look again; "" wakes all. What is told of a name that was
+// given away goes to the app that has its place.
 func (r *Runner) Wake(app string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	app = r.named(app)
 	for name, l := range r.loops {
 		if app == "" || app == name {
 			l.nudge()
@@ -151,7 +153,7 @@ func (r *Runner) Wake(app string) {
 // Burst tells an app's loop that the proxy saw a burst of errors.
 func (r *Runner) Burst(app string, b rollout.Burst) {
 	r.mu.Lock()
-	l := r.loops[app]
+	l := r.loops[r.named(app)]
 	r.mu.Unlock()
 	if l == nil {
 		return
@@ -218,5 +220,11 @@ func (r *Runner) Checkpoint(save func(map[string]rollout.State) error) error {
 func Replay(states map[string]rollout.State, app string, rec rollout.Record, at time.Time) {
 	s := states[app]
 	s.App = app
+	if t := rec.TakeOver; t != nil {
+		from := states[t.From]
+		from.App = t.From
+		states[app], states[t.From] = s.TakeOver(*t, from, at)
+		return
+	}
 	states[app] = s.Apply(rec, at)
 }

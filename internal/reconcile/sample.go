@@ -37,7 +37,7 @@ func (l *loop) sample(ctx context.Context, e rollout.Effect) *rollout.Sample {
 		}
 		add("probe:"+t.Service, result, detail)
 	}
-	if seen, err := l.Containers.Observe(ctx, l.app); err != nil {
+	if seen, err := l.look(ctx); err != nil {
 		add("container", rollout.Error, err.Error())
 	} else {
 		for _, c := range seen {
@@ -65,7 +65,7 @@ func (l *loop) sample(ctx context.Context, e rollout.Effect) *rollout.Sample {
 // errorRate compares the share of 5xx since the last sample with the old colour's.
 func (l *loop) errorRate(ctx context.Context, e rollout.Effect, rules release.Bake) rollout.RuleSample {
 	r := rollout.RuleSample{Rule: rollout.RuleErrorRate}
-	view, err := l.Switch.View(ctx, l.app)
+	view, _, err := l.view(ctx)
 	if err != nil {
 		r.Result, r.Detail = rollout.Error, err.Error()
 		return r

@@ -31,6 +31,8 @@ func verify(in Input, now time.Time) Step {
 			why, detail = release.SharedChanged, changed
 		} else if ambiguous := in.Fleet.Ambiguous(in.Want.Singletons); ambiguous != "" {
 			why, detail = release.SingletonAmbiguous, ambiguous
+		} else if f := in.Want.Former; f != nil { // accepted: it begins anew in the other's place
+			return settleAs(Superseded, release.TakesOver, "the place of "+f.App)
 		}
 	}
 	switch {
@@ -127,7 +129,7 @@ func askTurn(in Input, now time.Time) Step {
 	d := in.Past.Deploy
 	e := Effect{Kind: AskTurn, Set: d.To}
 	if last := d.Last; last == nil || last.Result != OK {
-		if z, frozen := in.Fleet.frozen(in.Past.App, now); frozen && !d.To.Urgent {
+		if z, frozen := in.frozen(now); frozen && !d.To.Urgent {
 			return Wait{Why: release.Frozen, Detail: freezeText(z), Until: z.Until}
 		}
 		if last != nil && last.Code == release.Frozen { // it was, and is no more: ask again at once
@@ -166,7 +168,7 @@ func confirm(in Input, now time.Time) Step {
 	d := in.Past.Deploy
 	late := now.Sub(d.Since) > ConfirmDeadline
 	last := d.Last
-	z, frozen := in.Fleet.frozen(in.Past.App, now)
+	z, frozen := in.frozen(now)
 	frozen = frozen && !d.To.Urgent
 	switch {
 	case last != nil && last.Kind == Confirm && last.Result == OK:

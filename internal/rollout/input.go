@@ -49,9 +49,20 @@ type Want struct {
 	Rotate bool
 	// differ: Set is as it serves, and the host would give it other inputs now.
 	differ bool
+	// Former is what this host has of the app under the name that the manifest says it had,
+	// nil when it has nothing, or has changed its name already. Barred says why its place
+	// cannot be taken; "" when it can.
+	Former *State
+	Barred Barred
 	// Unknown is set while nothing could be read yet (no accepted commit).
 	Unknown release.Code
 	Detail  string
+}
+
+// Barred is a reason in the repository why a place cannot be taken.
+type Barred struct {
+	Why    release.Code
+	Detail string
 }
 
 // nothing says why there is no release to deploy although Git could be read: what runs
@@ -195,10 +206,22 @@ func (f FleetView) quarantined(app string, set Set) (q Quarantine, code release.
 	return Quarantine{}, ""
 }
 
+// frozen names the freeze that holds the app back, under whichever of its names.
+func (in Input) frozen(now time.Time) (Freeze, bool) {
+	for _, name := range in.Past.Names() {
+		if z, frozen := in.Fleet.frozen(name, now); frozen {
+			return z, true
+		}
+	}
+	return Freeze{}, false
+}
+
 // quarantined asks the fleet, and what this host found bad and could not report yet.
 func (in Input) quarantined(set Set) (Quarantine, release.Code) {
-	if q, code := in.Fleet.quarantined(in.Past.App, set); code != "" {
-		return q, code
+	for _, name := range in.Past.Names() {
+		if q, code := in.Fleet.quarantined(name, set); code != "" {
+			return q, code
+		}
 	}
 	for _, e := range in.Past.Owed {
 		if e.Kind != Report || !e.Bad {

@@ -21,6 +21,7 @@ type Record struct {
 	Lift     *Lift       `json:"lift,omitempty"`
 	Hold     *Hold       `json:"hold,omitempty"`
 	Remember *Remember   `json:"remember,omitempty"`
+	TakeOver *TakeOver   `json:"takeOver,omitempty"`
 }
 
 // RecordKind names what a Record holds.
@@ -36,6 +37,7 @@ const (
 	RecLift     RecordKind = "lift"     // a hold ends
 	RecHold     RecordKind = "hold"     // a settled app is held
 	RecRemember RecordKind = "remember" // something about the evidence must not be forgotten
+	RecTakeOver RecordKind = "takeover" // the app takes the place of the one under its former name
 )
 
 // Enter moves the deployment into a phase.

@@ -67,7 +67,7 @@ func reverted(w *world) {
 }
 
 func TestRules(t *testing.T) {
-	for _, r := range slices.Concat(forwardRules(), inputRules(), bakeRules(), backRules(), rollbackRules(), removalRules()) {
+	for _, r := range slices.Concat(forwardRules(), inputRules(), bakeRules(), backRules(), rollbackRules(), removalRules(), formerlyRules()) {
 		t.Run(r.name, func(t *testing.T) {
 			w := scripted(t)
 			r.given(w)

@@ -40,6 +40,8 @@ func sayRecord(r Record) string {
 	switch {
 	case r.Begin != nil:
 		return fmt.Sprintf("begins %s of %s in %s", r.Begin.Kind, r.Begin.To.Version, r.Begin.To.ID.Colour)
+	case r.TakeOver != nil:
+		return "takes the place of " + r.TakeOver.From
 	case r.Enter != nil:
 		blame := ""
 		if r.Enter.Phase == Reverting {

@@ -26,6 +26,9 @@ func settled(in Input, now time.Time) Step {
 func desire(in Input, now time.Time) Step {
 	s, w := in.Past, in.Want
 	known := w.names()
+	if step := takes(in, now); step != nil {
+		return step
+	}
 	if rotates(in) && in.Past.Rotate != nil {
 		if q, code := in.quarantined(w.Set); code != "" && w.Verdict.Accepted {
 			return Wait{Why: code, Detail: quarantineText(q)}
@@ -82,7 +85,7 @@ func supersedes(in Input, now time.Time, x Set) bool {
 		return false
 	}
 	_, bad := in.quarantined(w.Set)
-	_, frozen := in.Fleet.frozen(in.Past.App, now)
+	_, frozen := in.frozen(now)
 	frozen = frozen && !w.Verdict.Emergency.Passes(trust.WaiveFreeze)
 	return bad == "" && !frozen && (w.Set.Absent || sharedChange(in.Past.Shared, w) == "")
 }
@@ -107,6 +110,9 @@ func begin(in Input, kind Kind, set Set) Step {
 		d.place(s)
 	case KindRelease:
 		d.place(s)
+		if s.foreign() && !set.Absent {
+			d.Cause = release.TakesOver
+		}
 		if d.renews() {
 			d.Cause = release.InputsChanged
 			if s.Rotate != nil {

@@ -12,6 +12,12 @@ import (
 // journal Records. The zero value is an app that was never deployed.
 type State struct {
 	App string `json:"app"`
+	// Former are the names that the app had on this host, newest first; nobody else has them.
+	// Origin is the one that its volumes and shared services keep, "" for its own.
+	Former []string `json:"former,omitempty"`
+	Origin string   `json:"origin,omitempty"`
+	// Renamed: another app took this one's place, with all that it had.
+	Renamed *Renamed `json:"renamed,omitempty"`
 	// Deploy is the deployment in progress; nil when the app is settled.
 	Deploy *Deployment `json:"deploy,omitempty"`
 	// Live is the set that gets the traffic, Proven the last one that finished its
@@ -113,7 +119,9 @@ type Mark struct {
 // Set is one colour's containers as the journal knows them: all that going back
 // needs without reading the manifest again.
 type Set struct {
-	ID       release.SetID  `json:"id"`
+	ID release.SetID `json:"id"`
+	// App is the name under which it was made, where the app has another one now.
+	App      string         `json:"app,omitempty"`
 	Version  string         `json:"version,omitempty"`
 	Sequence int64          `json:"sequence,omitempty"`
 	Content  release.Digest `json:"content,omitempty"`

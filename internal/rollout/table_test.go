@@ -120,6 +120,19 @@ func moments() []moment {
 			w.until(Switching, nil)
 		}})
 	return append(all,
+		moment{"another name, never deployed", func(w *world) { w.liveZero().renamed().push(1, true) }},
+		moment{"another name, the former one is deploying", func(w *world) {
+			second(Baking)(w)
+			w.renamed().push(2, true)
+		}},
+		moment{"another name, its place taken", func(w *world) {
+			w.liveZero().renamed().push(1, true)
+			w.play(nil, func() bool { return w.former == nil })
+		}},
+		moment{"given away", func(w *world) {
+			w.state = State{App: "shop", Renamed: &Renamed{To: "shop2", At: w.now}, Accepted: Mark{Sequence: 2, Digest: digestN(1)}}
+			w.push(1, true)
+		}},
 		moment{"migrating, a shared service is replaced", func(w *world) {
 			w.liveZero().push(3, true)
 			w.until(Migrating, nil)

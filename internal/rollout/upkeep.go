@@ -49,7 +49,7 @@ func unknown(in Input) *Set {
 	}
 	for _, c := range in.Seen.Containers {
 		if c.Set.Colour != release.Shared && !known[c.Set] {
-			return &Set{ID: c.Set}
+			return s.orphan(c)
 		}
 	}
 	return nil

@@ -23,6 +23,9 @@ import (
 // against the promises of DESIGN 2.
 type world struct {
 	t       fataler
+	former  *State // of the app whose place this one is to take
+	barred  Barred
+	gave    State // what is left of that app
 	state   State
 	now     time.Time
 	want    Want
@@ -104,6 +107,7 @@ func wantN(n int, accepted bool) Want {
 // push makes release n what Git wants.
 func (w *world) push(n int, accepted bool) {
 	w.want = wantN(n, accepted)
+	w.want.Former, w.want.Barred = w.former, w.barred
 	if w.state.Accepted.Sequence > w.want.Set.Sequence && w.state.Accepted.Digest != w.want.Set.ID.Digest {
 		w.want.Verdict = trust.Verdict{Reasons: []trust.Finding{{Code: release.SequenceRollback, Detail: "an older sequence"}}}
 	}
@@ -148,7 +152,10 @@ func (w *world) input() Input {
 	in.Seen = Seen{Running: w.flight, Cancelling: w.asked, EngineDown: w.dead, Burst: w.burst, Switch: w.proxy}
 	in.Seen.Switch.Reachable = !w.deaf
 	in.Seen.Switch.Matches = w.state.Live != nil && w.state.Live.ID == w.live
-	if w.dead {
+	if w.former != nil { // nothing here has this app's name yet
+		in.Seen.Switch = SwitchView{Reachable: !w.deaf}
+	}
+	if w.dead || w.former != nil {
 		return in
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(w.running), compareIDs) {
@@ -170,6 +177,7 @@ func compareIDs(a, b release.SetID) int {
 var forEver = map[release.Code]bool{
 	release.Converged: true, release.NotInRepository: true, release.NoCommitYet: true, release.Working: true, release.Frozen: true,
 	release.Quarantined: true, release.SameAsQuarantined: true, release.SharedChanged: true, release.ApprovalThreshold: true,
+	release.FormerStands: true, release.FormerConflict: true, release.AppRenamed: true,
 	release.ApprovalExpired: true, release.SequenceRollback: true, release.NotPlaced: true, release.Removed: true, release.SingletonAmbiguous: true, release.InputsDiffer: true, release.SecretMissing: true,
 }
 
@@ -210,7 +218,7 @@ func (w *world) waits(s Wait) {
 	if !s.Until.IsZero() && !s.Until.After(w.now) {
 		w.fatalf("waits for %v, which is past: %+v", s.Until, s)
 	}
-	held := w.state.Hold != nil && w.state.Hold.Why == s.Why
+	held := w.state.Hold != nil && w.state.Hold.Why == s.Why || w.former != nil && w.former.Hold != nil && w.former.Hold.Why == s.Why
 	if s.Until.IsZero() && !forEver[s.Why] && !held {
 		w.fatalf("waits for ever in %s: %+v", w.state.Phase(), s)
 	}
@@ -218,7 +226,12 @@ func (w *world) waits(s Wait) {
 
 func (w *world) record(r Record) {
 	before := w.state
-	w.state = w.state.Apply(r, w.now)
+	if r.TakeOver != nil {
+		w.state, w.gave = w.state.TakeOver(*r.TakeOver, *w.former, w.now)
+		w.former, w.want.Former = nil, nil
+	} else {
+		w.state = w.state.Apply(r, w.now)
+	}
 	w.records = append(w.records, stamped{w.now, r})
 	w.trace = append(w.trace, fmt.Sprintf("%s %s: %s -> %s %s", w.now.Format("15:04:05"), r.Kind, before.Phase(), w.state.Phase(), note(r)))
 	if w.state.Deploy == nil || before.Deploy == nil || w.state.Deploy.Back != nil {

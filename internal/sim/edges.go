@@ -45,6 +45,13 @@ func (p proxy) Put(_ context.Context, app string, c reconcile.SwitchConfig) (don
 		if c.Generation < have.Generation {
 			return &reconcile.StaleGeneration{Current: have.Generation}
 		}
+		for _, name := range c.Instead {
+			if other, ok := p.world.proxy[name]; ok && c.Generation <= other.Generation {
+				return &reconcile.StaleGeneration{Current: other.Generation}
+			}
+		}
+		instead := c.Instead
+		c.Instead = nil
 		if c.Generation == have.Generation && fmt.Sprint(c) != fmt.Sprint(have) {
 			return &reconcile.StaleGeneration{Current: have.Generation}
 		}
@@ -52,6 +59,9 @@ func (p proxy) Put(_ context.Context, app string, c reconcile.SwitchConfig) (don
 			p.world.burst[app] = 0
 		}
 		p.world.proxy[app] = c
+		for _, name := range instead {
+			delete(p.world.proxy, name)
+		}
 		done = reconcile.Switched{At: time.Now().UTC(), Durable: true}
 		return nil
 	})
@@ -251,8 +261,14 @@ type commit struct {
 	files fs.FS
 }
 
-func (c commit) ID() string                    { return c.id }
-func (c commit) Sub(dir string) (fs.FS, error) { return fs.Sub(c.files, dir) }
+func (c commit) ID() string { return c.id }
+
+func (c commit) Sub(dir string) (fs.FS, error) {
+	if _, err := fs.Stat(c.files, dir); err != nil {
+		return nil, err
+	}
+	return fs.Sub(c.files, dir)
+}
 
 func (c commit) Tree(dir string) (string, bool) {
 	sub, err := fs.Sub(c.files, dir)

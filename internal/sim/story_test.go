@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ environment: staging
 policy:
   people: {}
   environments: {staging: {approvals: []}}
-hostAccess: {shop: {routes: [shop.example.test]}}
+hostAccess: {shop: {routes: [shop.example.test]}, shop2: {routes: [shop.example.test]}, shop3: {routes: [shop.example.test]}}
 `
 
 func policy(t *testing.T) *trust.Policy {
@@ -130,6 +131,7 @@ type story struct {
 	ran     []string      // jobs that must have run; no other may
 	labels  map[string]string
 	up      []string // services that run in the end; nil: all
+	volumes []string // that there are in the end; nil: none is asked for
 
 	finds map[string]string // in the end, by service and path: what its containers find there; set: the host has secrets
 }
@@ -255,7 +257,8 @@ func stories() []story { return append(plainStories(), secretStories()...) }
 func plainStories() []story {
 	v1 := step{commit1("v1.0.0", 1), ended("v1.0.0")}
 	v2 := step{commit1("v2.0.0", 2), ended("v2.0.0")}
-	return []story{
+	renamed, _ := formerlyStories()
+	return append(renamed, []story{
 		{name: "swap", steps: []step{v1, v2}, live: "v2.0.0", ends: rollout.Live},
 		{name: "errors after the switch", behave: map[string]Behaviour{"v2.0.0": {ErrorsAfter: 9 * time.Second}}, steps: []step{v1, v2},
 			live: "v1.0.0", ends: rollout.Reverted, why: release.BakeBurst + "|" + release.BakeFailed, refused: "v2.0.0"},
@@ -323,7 +326,7 @@ func plainStories() []story {
 			{single("v2.0.0", 2), ended("v2.0.0")}}, live: "v2.0.0", ends: rollout.Live, up: []string{"backend", "ai-gateway", "store"}},
 		{name: "frozen, then lifted by superseding in Git", steps: []step{v1, {freeze, atRest}, {commit1("v2.0.0", 2), in(rollout.Waiting, "v2.0.0")},
 			{commit1("v1.0.0", 1), func(s rollout.State) bool { return atRest(s) && s.Last.Phase == rollout.Superseded }}}, live: "v1.0.0", ends: rollout.Superseded},
-	}
+	}...)
 }
 
 // run plays the story on a new host. crashAt 0 lets it live; else the agent dies right
@@ -378,9 +381,9 @@ func (s story) play(t *testing.T, crashAt int, crashIn *Call, before bool) (w *W
 				}
 			}
 			deadline := time.Now().Add(30 * time.Minute)
-			for !step.until(w.State("shop")) {
+			for !step.until(w.Now("shop")) {
 				if time.Now().After(deadline) {
-					st := w.State("shop")
+					st := w.Now("shop")
 					t.Errorf("step %d was not reached in 30 minutes: phase %s, deploy %+v, last %+v, wait %+v", i+1, st.Phase(), st.Deploy, st.Last, agent.Status())
 					break
 				}
@@ -417,7 +420,7 @@ func (s story) play(t *testing.T, crashAt int, crashIn *Call, before bool) (w *W
 // check is what must hold at the end of every story, crashed or not.
 func (s story) check(t *testing.T, w *World) {
 	t.Helper()
-	st := w.State("shop")
+	st := w.Now("shop")
 	if !atRest(st) {
 		t.Errorf("not at rest: %+v", st)
 		return
@@ -449,7 +452,13 @@ func (s story) check(t *testing.T, w *World) {
 	if w.Served == 0 {
 		t.Error("no request was served")
 	}
-	serves := w.proxy["shop"]
+	serves := w.proxy[w.front("shop")]
+	if len(w.proxy) != 1 {
+		t.Errorf("the proxy serves %v", slices.Sorted(maps.Keys(w.proxy)))
+	}
+	if made := slices.Sorted(maps.Keys(w.volumes)); s.volumes != nil && !slices.Equal(made, s.volumes) {
+		t.Errorf("the volumes are %v, want %v", made, s.volumes)
+	}
 	if serves.Live != st.Live.ID.Colour {
 		t.Errorf("the proxy serves %s, the journal says %s", serves.Live, st.Live.ID.Colour)
 	}
@@ -548,6 +557,9 @@ func (s story) checkGone(t *testing.T, w *World, st rollout.State) {
 	defer w.mu.Unlock()
 	if st.Live != nil || st.Proven != nil || len(st.Shared) > 0 || len(st.Addresses()) > 0 || st.Last.Phase != rollout.Absent || st.Hold != nil {
 		t.Errorf("the journal says more than that it is gone: %+v", st)
+	}
+	if s.volumes != nil && len(w.volumes) > 0 {
+		t.Errorf("left: %v", w.volumes)
 	}
 	if len(w.containers) > 0 || len(w.proxy) > 0 {
 		t.Errorf("left: %v, routes %v", w.containers, w.proxy)

@@ -242,6 +242,36 @@ func (w *World) State(app string) rollout.State {
 	return w.states[app]
 }
 
+// Now is the state of the app that has the name's place, as the journal has it.
+func (w *World) Now(app string) rollout.State {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.states[w.named(app)]
+}
+
+// named is the app that has the name's place; w.mu is held.
+func (w *World) named(app string) string {
+	for range w.states {
+		to := w.states[app].Renamed
+		if to == nil {
+			break
+		}
+		app = to.To
+	}
+	return app
+}
+
+// front is the name under which the proxy serves the app; w.mu is held.
+func (w *World) front(app string) string {
+	now := w.named(app)
+	for _, name := range w.states[now].Names() {
+		if _, ok := w.proxy[name]; ok {
+			return name
+		}
+	}
+	return now
+}
+
 // Replayed is what a restarted agent reads: every record decoded from its bytes.
 func (w *World) Replayed() map[string]rollout.State {
 	w.mu.Lock()
@@ -303,15 +333,21 @@ func (w *World) healthy(c *container) bool {
 func (w *World) Request(app string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	config, ok := w.proxy[app]
-	if !ok || config.Live == "" {
-		return // nothing was ever live
-	}
 	fail := func(why string) {
 		w.Failed++
 		if w.FirstFailure == "" {
 			w.FirstFailure = why
 		}
+	}
+	now := w.states[w.named(app)]
+	renamed := w.states[app].Renamed != nil && now.Gone == nil && (now.Deploy == nil || !now.Deploy.To.Absent)
+	app = w.front(app)
+	config, ok := w.proxy[app]
+	if !ok || config.Live == "" {
+		if renamed {
+			fail("no routes under any name")
+		}
+		return // nothing was ever live
 	}
 	for _, addresses := range config.Targets[config.Live] {
 		for _, a := range addresses {
