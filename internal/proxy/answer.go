@@ -52,7 +52,7 @@ func (a *answer) begins(status int) {
 		h.Set("Teal-Generation", strconv.FormatUint(f.gen.config.Generation, 10))
 		h.Set("Teal-Chosen", strconv.FormatInt(f.chosen.UnixNano(), 10))
 	}
-	a.proxy.answered(f, status, a.own)
+	a.proxy.count(f.gen, f.set, status, a.own)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
@@ -96,9 +96,9 @@ func (a *answer) done() {
 	}
 }
 
-// answered counts one answer and reports a burst.
-func (p *Proxy) answered(f *flight, status int, own bool) {
-	c := &f.set.counters
+// count counts one answer and reports a burst.
+func (p *Proxy) count(g *generation, s *set, status int, own bool) {
+	c := &s.counters
 	bad := status >= 500
 	c.requests.Add(1)
 	c.classes[min(status/100, 5)].Add(1)
@@ -108,8 +108,11 @@ func (p *Proxy) answered(f *flight, status int, own bool) {
 			c.own.Add(1)
 		}
 	}
-	errors, requests, burst := f.gen.window.add(bad, time.Now())
-	if burst && p.table.Load().apps[f.gen.app] == f.gen {
-		p.events.publish(Event{Kind: EventBurst, App: f.gen.app, Generation: f.gen.config.Generation, Colour: f.set.colour, Errors: errors, Requests: requests})
+	if g.window == nil {
+		return
+	}
+	errors, requests, burst := g.window.add(bad, time.Now())
+	if burst && p.table.Load().apps[g.app] == g {
+		p.events.publish(Event{Kind: EventBurst, App: g.app, Generation: g.config.Generation, Colour: s.colour, Errors: errors, Requests: requests})
 	}
 }

@@ -94,6 +94,9 @@ func (p *Proxy) cut(app string, colour release.Colour, requests, upgraded bool) 
 	n := 0
 	for _, s := range sets {
 		n += s.cut(requests, upgraded)
+		if requests && p.front != nil {
+			n += p.front.cut(s)
+		}
 	}
 	return n, nil
 }

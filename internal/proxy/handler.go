@@ -190,7 +190,7 @@ func requestID(r *http.Request) string {
 	return strings.ToLower(rand.Text())
 }
 
-func idForm(s string) bool {
+func idForm[T string | []byte](s T) bool {
 	for i := range len(s) {
 		c := s[i]
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte("-_.:/+=@", c) < 0 {

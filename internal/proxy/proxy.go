@@ -54,6 +54,7 @@ type Proxy struct {
 	incomplete bool // routes may be missing; does not change after New
 
 	mu      sync.Mutex // guards the rest, and is held by control calls alone
+	front   *frontDoor // set while a Server runs it
 	sets    []*set     // in a generation, or not yet empty
 	store   *store
 	durable bool // the state on disk is what serves
@@ -246,6 +247,11 @@ func (p *Proxy) mark(t *table) {
 	p.sets = slices.DeleteFunc(p.sets, func(s *set) bool {
 		if s.live = live[s]; !s.live {
 			s.pooled.CloseIdleConnections()
+		}
+		for _, svc := range s.services {
+			for _, r := range svc.replicas {
+				r.pool.serve(s.live)
+			}
 		}
 		return !keep[s] && s.counters.inFlight.Load() == 0
 	})

@@ -50,6 +50,10 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var open connections
 	clients := newClientServer(p, open.watch)
+	door := newFrontDoor(p, &open)
+	p.mu.Lock()
+	p.front = door
+	p.mu.Unlock()
 	steering := newServer(p.control(s.Group), p.log)
 	steering.ReadHeaderTimeout, steering.IdleTimeout, steering.MaxHeaderBytes = 5*time.Second, time.Minute, 16<<10
 	steering.ConnContext = withPeer
@@ -76,8 +80,18 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.Listeners {
 		front := room.limit(l)
 		fronts = append(fronts, front)
-		serve(clients, front)
+		g.Go(func() error {
+			err := door.accept(front)
+			if errors.Is(err, net.ErrClosed) && run.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		})
 	}
+	serve(clients, door.general)
+	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWatch()
+	g.Go(func() error { door.watch(watching); return nil })
 	serve(steering, control)
 	g.Go(func() error { p.keep(run); return nil })
 	g.Go(func() error { p.probe(run); return nil })
@@ -92,7 +106,8 @@ func (s *Server) Run(ctx context.Context) error {
 	p.leave()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWait)
 	defer cancel()
-	s.farewell(grace, clients, &open)
+	s.farewell(grace, clients, door)
+	endWatch()
 	endStreams()
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer done()
@@ -105,21 +120,23 @@ func (s *Server) Run(ctx context.Context) error {
 // farewell ends the clients' side. For a moment answers still go out, with word that
 // the connection is not kept: a client that is told so sends nothing more on it, while
 // one whose idle connection is closed may be sending just then.
-func (s *Server) farewell(ctx context.Context, clients *http.Server, open *connections) {
+func (s *Server) farewell(ctx context.Context, clients *http.Server, door *frontDoor) {
 	duck := time.NewTimer(lameDuck)
 	defer duck.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for waiting := true; waiting && open.count() > 0; {
+	for waiting := true; waiting && door.open.count() > 0; {
 		select {
 		case <-duck.C:
 			waiting = false
 		case <-tick.C:
 		}
 	}
+	door.rest()
 	err := clients.Shutdown(ctx)
-	for err == nil && !s.Proxy.idle() && ctx.Err() == nil { // upgraded connections are not the server's any more
+	for err == nil && (!s.Proxy.idle() || door.busy()) && ctx.Err() == nil { // upgraded connections are not the server's any more
 		s.Proxy.leave()
+		door.rest()
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
@@ -129,6 +146,7 @@ func (s *Server) farewell(ctx context.Context, clients *http.Server, open *conne
 		s.Proxy.log.Warn("requests cut at the end", "after", leaveWait.String())
 		clients.Close()
 	}
+	door.close()
 }
 
 func newServer(h http.Handler, log *slog.Logger) *http.Server {

@@ -44,6 +44,7 @@ type service struct {
 type replica struct {
 	address  string
 	inFlight atomic.Int64
+	pool     pool
 	avoid    atomic.Int64 // until when, in unix nanoseconds: it took no connection
 }
 

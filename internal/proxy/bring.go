@@ -1,0 +1,272 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tealops/teal/internal/proxy/h1"
+)
+
+const (
+	maxAnswerHead = 256 << 10
+	maxHints      = 8 // interim answers before the one that counts
+	splicePiece   = 64 << 10
+	splicePieces  = 1 << 20
+)
+
+// bring reads the answer's head, whose first n bytes are in buf, and passes the answer
+// on.
+func (l *line) bring(t *targetConn, buf *[]byte, n int, pooled bool) (kept bool) {
+	var large []byte // a head that does not fit into buf
+	defer func() {
+		if buf != nil {
+			answerPool.Put(buf)
+		}
+	}()
+	got := (*buf)[:n]
+	from := 0
+	for hints := 0; ; {
+		end, next, err := h1.HeadEnd(got, from, false)
+		if end == 0 && err == nil {
+			from = next
+			if len(got) >= maxAnswerHead {
+				return l.broken(t, errHead)
+			}
+			if large == nil {
+				large = append(make([]byte, 0, 2*len(*buf)), got...)
+			}
+			if len(large) == cap(large) {
+				large = append(make([]byte, 0, 2*cap(large)), large...)
+			}
+			l.waits.Store(l.front.clock.Load())
+			m, err := t.tcp.Read(large[len(large):cap(large)])
+			l.waits.Store(0)
+			if m == 0 {
+				return l.broken(t, err)
+			}
+			large = large[:len(large)+m]
+			got = large
+			continue
+		}
+		if err == nil {
+			err = h1.ReadResponse(got[:end], &l.resp)
+		}
+		if err != nil {
+			return l.broken(t, err)
+		}
+		rest := got[end:]
+		if l.resp.Status >= 200 {
+			return l.pass(t, rest, pooled)
+		}
+		// An interim answer (RFC 9110, 15.2). Nobody asked to switch protocols or to be
+		// told to go on.
+		if hints++; l.resp.Status == http.StatusSwitchingProtocols || hints > maxHints {
+			return l.broken(t, errHead)
+		}
+		if l.resp.Status != http.StatusContinue {
+			l.out = appendHint(l.out[:0], &l.resp)
+			if !l.write(l.out) {
+				l.drop(t)
+				return false
+			}
+		}
+		got, from = rest, 0
+		if len(got) == 0 {
+			answerPool.Put(buf)
+			large = nil
+			l.waits.Store(l.front.clock.Load())
+			l.until(l.proxy.opt.AnswerTimeout)
+			buf, n, err = t.read()
+			l.waits.Store(0)
+			if n == 0 {
+				return l.broken(t, err)
+			}
+			got = (*buf)[:n]
+		}
+	}
+}
+
+var errHead = &h1.Error{Status: http.StatusBadGateway, Text: "the head of the app's answer is malformed"}
+
+// broken gives up an answer that has not begun.
+func (l *line) broken(t *targetConn, err error) bool {
+	l.drop(t)
+	return l.answerFor(err)
+}
+
+// pass sends the answer's head and body to the client; rest is what came behind the
+// head.
+func (l *line) pass(t *targetConn, rest []byte, pooled bool) (kept bool) {
+	f, r := &l.now, &l.resp
+	bodiless := string(l.req.Method) == http.MethodHead || r.Bodiless()
+	wrap := !bodiless && !r.Chunked && r.Length < 0 // ends with the connection
+	kept = !l.req.Close && !l.proxy.leaving.Load()
+	l.out = l.appendResponse(l.out[:0], bodiless, wrap, kept)
+	l.proxy.count(f.gen, f.set, r.Status, false)
+	var clean bool // the target's connection is at the end of the answer
+	var ok bool
+	switch {
+	case bodiless:
+		ok = l.write(l.out)
+		f.head()
+		clean = len(rest) == 0
+	case r.Chunked:
+		ok, clean = l.passChunks(t, rest)
+	case wrap:
+		ok = l.passToEnd(t, rest)
+	default:
+		ok, clean = l.passLength(t, rest)
+	}
+	if !ok {
+		f.dirty = true
+	}
+	if ok && clean && pooled && !r.Close {
+		l.mu.Lock()
+		l.target = nil
+		cut := l.cut
+		l.mu.Unlock()
+		if cut { // its deadline is over
+			t.close()
+		} else {
+			f.replica.pool.put(t, l.front.clock.Load())
+		}
+	} else {
+		l.drop(t)
+	}
+	return kept && ok
+}
+
+// write sends to the client. It is false when the client has gone.
+func (l *line) write(b []byte) bool {
+	l.until(l.proxy.patience.answer)
+	if l.timedOut {
+		return false
+	}
+	_, err := l.tcp.Write(b)
+	return err == nil
+}
+
+// passLength passes a body of known length on.
+func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
+	left := l.resp.Length
+	clean = int64(len(rest)) <= left
+	if !clean {
+		rest = rest[:left]
+	}
+	ok = l.writeHead(rest)
+	left -= int64(len(rest))
+	for piece := int64(splicePiece); ok && left > 0; {
+		// The kernel moves it from socket to socket. A piece is what the client must
+		// take within its patience, so it begins small.
+		l.until(l.proxy.patience.answer)
+		began := l.front.clock.Load()
+		l.waits.Store(began)
+		n, err := l.tcp.ReadFrom(&io.LimitedReader{R: t.tcp, N: min(piece, left)})
+		l.waits.Store(0)
+		left -= n
+		if err != nil || n < min(piece, left+n) {
+			l.brokenOff()
+			return false, false
+		}
+		if l.front.clock.Load()-began < int64(time.Second) {
+			piece = min(2*piece, splicePieces)
+		} else {
+			piece = max(piece/2, 16<<10)
+		}
+	}
+	return ok, clean
+}
+
+// writeHead sends the head that stands in out with the first bytes of the body, in one
+// piece when they are few.
+func (l *line) writeHead(body []byte) bool {
+	defer l.now.head()
+	if len(l.out)+len(body) <= largeRoom {
+		l.out = append(l.out, body...)
+		return l.write(l.out)
+	}
+	return l.write(l.out) && l.write(body)
+}
+
+// passChunks passes a chunked body on as it comes, and follows it to its end.
+func (l *line) passChunks(t *targetConn, rest []byte) (ok, clean bool) {
+	var chunks h1.Chunks
+	n, done, err := chunks.Scan(rest)
+	clean = n == len(rest)
+	if ok = l.writeHead(rest[:n]); !ok {
+		return false, false
+	}
+	for err == nil && !done {
+		buf, got := l.readOn(t)
+		if got == 0 {
+			break
+		}
+		n, done, err = chunks.Scan((*buf)[:got])
+		clean = n == got
+		ok = l.write((*buf)[:n])
+		answerPool.Put(buf)
+		if !ok {
+			return false, false
+		}
+	}
+	if !done {
+		l.brokenOff()
+		return false, false
+	}
+	return true, clean
+}
+
+// readOn waits for more of a body. The target may be silent for as long as it likes.
+func (l *line) readOn(t *targetConn) (*[]byte, int) {
+	if l.deadline.Swap(0) == overdue {
+		l.timedOut = true
+	}
+	l.waits.Store(l.front.clock.Load())
+	buf, n, _ := t.read() // an error is an end too early
+	l.waits.Store(0)
+	return buf, n
+}
+
+// passToEnd passes on a body that ends with its connection, in chunks.
+func (l *line) passToEnd(t *targetConn, rest []byte) (ok bool) {
+	head := l.out
+	if len(rest) > 0 {
+		head = appendChunk(head, rest)
+	}
+	l.out = head
+	ok = l.write(head)
+	l.now.head()
+	for ok {
+		l.waits.Store(l.front.clock.Load())
+		if l.deadline.Swap(0) == overdue {
+			l.timedOut = true
+		}
+		buf, n, err := t.read()
+		l.waits.Store(0)
+		if n == 0 {
+			if err != nil || l.stopped() {
+				l.brokenOff()
+				return false
+			}
+			return l.write(lastChunk)
+		}
+		l.out = appendChunk(l.out[:0], (*buf)[:n])
+		answerPool.Put(buf)
+		ok = l.write(l.out)
+	}
+	return ok
+}
+
+var lastChunk = []byte("0\r\n\r\n")
+
+// brokenOff counts an answer that the target ended in its middle, unless it was ended
+// from this side.
+func (l *line) brokenOff() {
+	if l.stopped() || l.left() {
+		return
+	}
+	c := &l.now.set.counters
+	c.broken.Add(1)
+	c.errors.Add(1)
+}

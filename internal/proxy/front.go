@@ -1,0 +1,286 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// frontDoor takes the clients' connections. Each begins as a line on the fast path;
+// what the fast path does not do goes on to the general one, which is net/http.
+type frontDoor struct {
+	proxy   *Proxy
+	open    *connections
+	general *handed
+	clock   atomic.Int64 // unix nanoseconds, as of the last tick
+	date    atomic.Pointer[string]
+	tick    time.Duration
+
+	mu      sync.Mutex // guards the rest
+	lines   map[*line]struct{}
+	closing bool
+	running sync.WaitGroup
+}
+
+// frontTick is how exactly waits are bounded. Nothing of a request waits for it.
+const frontTick = 250 * time.Millisecond
+
+func newFrontDoor(p *Proxy, open *connections) *frontDoor {
+	f := &frontDoor{proxy: p, open: open, general: newHanded(), lines: map[*line]struct{}{},
+		tick: min(frontTick, p.patience.body/4, p.patience.answer/4, p.opt.AnswerTimeout/4)}
+	f.time(time.Now())
+	return f
+}
+
+func (f *frontDoor) time(now time.Time) {
+	f.clock.Store(now.UnixNano())
+	if date := now.UTC().Format(http.TimeFormat); f.date.Load() == nil || *f.date.Load() != date {
+		f.date.Store(&date)
+	}
+}
+
+// accept takes connections until the listener is closed.
+func (f *frontDoor) accept(listener net.Listener) error {
+	for pause := time.Duration(0); ; {
+		c, err := listener.Accept()
+		if err != nil {
+			if exhausted(err) {
+				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+				time.Sleep(pause)
+				continue
+			}
+			return err
+		}
+		pause = 0
+		l := f.line(c)
+		if l == nil || !f.enter(l) {
+			c.Close()
+			continue
+		}
+		go func() {
+			defer f.running.Done()
+			l.serve()
+		}()
+	}
+}
+
+// exhausted reports whether accepting will be possible again by itself.
+func exhausted(err error) bool {
+	for _, passing := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.ECONNRESET} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
+
+// line makes a connection's line; nil when the connection is gone already.
+func (f *frontDoor) line(c net.Conn) *line {
+	l := &line{front: f, proxy: f.proxy, conn: c}
+	switch c := c.(type) {
+	case *limitedConn:
+		l.tcp = c.TCPConn
+	case *net.TCPConn:
+		l.tcp = c
+	}
+	raw, err := l.tcp.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	l.raw, l.first = raw, l.readFirst
+	l.from, _, _ = net.SplitHostPort(l.tcp.RemoteAddr().String())
+	return l
+}
+
+// enter makes the line known. It is false when the proxy closes.
+func (f *frontDoor) enter(l *line) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return false
+	}
+	f.lines[l] = struct{}{}
+	f.open.open.Add(1)
+	f.running.Add(1)
+	return true
+}
+
+func (f *frontDoor) forget(l *line) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.lines[l]; known {
+		delete(f.lines, l)
+		f.open.open.Add(-1)
+	}
+}
+
+// watch ends waits that are over and notices clients that left, until ctx ends.
+func (f *frontDoor) watch(ctx context.Context) {
+	tick := time.NewTicker(f.tick)
+	defer tick.Stop()
+	reap := time.NewTicker(idleFor / 10)
+	defer reap.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-reap.C:
+			go f.proxy.reapIdle(now) // a control call may hold the lock for the length of an fsync
+			continue
+		case now := <-tick.C:
+			f.time(now)
+			f.sweep(now.UnixNano())
+		}
+	}
+}
+
+// sweep looks at every line. Most need no more than a look at two numbers.
+func (f *frontDoor) sweep(now int64) {
+	type due struct {
+		line     *line
+		deadline int64
+		waits    int64
+	}
+	var all []due
+	f.mu.Lock()
+	for l := range f.lines {
+		d := due{line: l, deadline: l.deadline.Load(), waits: l.waits.Load()}
+		if d.deadline <= 0 || d.deadline > now {
+			d.deadline = 0
+		}
+		if d.waits == 0 || now-d.waits < int64(f.tick) {
+			d.waits = 0
+		}
+		if d.deadline != 0 || d.waits != 0 {
+			all = append(all, d)
+		}
+	}
+	f.mu.Unlock()
+	for _, d := range all {
+		if d.deadline != 0 {
+			d.line.expire(d.deadline)
+		} else {
+			d.line.look(d.waits)
+		}
+	}
+}
+
+// cut ends the requests on a set.
+func (f *frontDoor) cut(s *set) (n int) {
+	f.mu.Lock()
+	lines := make([]*line, 0, len(f.lines))
+	for l := range f.lines {
+		lines = append(lines, l)
+	}
+	f.mu.Unlock()
+	for _, l := range lines {
+		if l.cutOn(s) {
+			s.counters.cut.Add(1)
+			n++
+		}
+	}
+	return n
+}
+
+// rest closes the lines that carry no request.
+func (f *frontDoor) rest() {
+	f.mu.Lock()
+	lines := make([]*line, 0, len(f.lines))
+	for l := range f.lines {
+		lines = append(lines, l)
+	}
+	f.mu.Unlock()
+	for _, l := range lines {
+		l.mu.Lock()
+		if l.set == nil {
+			_ = l.tcp.SetReadDeadline(longAgo)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// busy reports whether lines are left.
+func (f *frontDoor) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.lines) > 0
+}
+
+// close ends every line and waits for that.
+func (f *frontDoor) close() {
+	f.mu.Lock()
+	f.closing = true
+	for l := range f.lines {
+		l.mu.Lock()
+		l.gone = true
+		l.interrupt()
+		l.mu.Unlock()
+	}
+	f.mu.Unlock()
+	f.running.Wait()
+}
+
+// handed is the listener of the general path: it accepts what lines hand over.
+type handed struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newHanded() *handed { return &handed{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (h *handed) give(c net.Conn) {
+	select {
+	case h.conns <- c:
+	case <-h.done:
+		c.Close()
+	}
+}
+
+func (h *handed) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handed) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }
+
+// replayed is a connection whose first bytes were read already. It does not embed the
+// connection's type, whose WriteTo would leave them out.
+type replayed struct {
+	net.Conn
+	tcp   *net.TCPConn
+	early []byte
+}
+
+func (c *replayed) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
+	}
+	return c.tcp.Read(b)
+}
+
+// ReadFrom lets the kernel move an answer's body.
+func (c *replayed) ReadFrom(r io.Reader) (int64, error) { return c.tcp.ReadFrom(r) }
+
+// CloseWrite ends the answers' direction.
+func (c *replayed) CloseWrite() error { return c.tcp.CloseWrite() }
