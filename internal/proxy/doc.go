@@ -18,6 +18,13 @@
 //   - Put is durable before it is visible, except on a disk that takes nothing: then
 //     it moves the traffic all the same, says so, and tries again until it is durable.
 //   - A state that cannot be read never becomes "no routes".
+//   - A client's connection begins as a line: plain HTTP/1.1 on one goroutine, its heads
+//     read by h1, which refuses what two readers could read in two ways. What is only
+//     unusual (an upgrade, an expectation, chunks from the client, a pause, a page of the
+//     proxy's own) goes to net/http with the bytes that were read, before anything of it
+//     was sent anywhere. Both paths choose, count and drain alike.
+//   - An idle connection to a target is looked at before it is used: bytes that nobody
+//     asked for are never the next answer.
 //   - A path is judged in the form in which it is passed on. What two readers could
 //     read as two routes is refused.
 //   - A request with a body or with a method that changes things is sent once. It gets

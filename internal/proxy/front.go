@@ -22,6 +22,7 @@ type frontDoor struct {
 	clock   atomic.Int64 // unix nanoseconds, as of the last tick
 	date    atomic.Pointer[string]
 	tick    time.Duration
+	unusual atomic.Uint64 // lines that went to the general path
 
 	mu      sync.Mutex // guards the rest
 	lines   map[*line]struct{}

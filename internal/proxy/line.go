@@ -99,13 +99,8 @@ func (l *line) next() bool {
 	if err == nil {
 		err = h1.ReadRequest(l.in[:end], &l.req)
 	}
-	var malformed *h1.Error
-	switch {
-	case errors.As(err, &malformed):
-		l.refuse(malformed.Status, malformed.Text)
-		return false
-	case err != nil:
-		l.close()
+	if err != nil {
+		l.refuseHead(err)
 		return false
 	}
 	if !l.usual(end) {
@@ -121,6 +116,15 @@ func (l *line) next() bool {
 		l.linger()
 	}
 	return false
+}
+
+// refuseHead ends a line whose request has no head.
+func (l *line) refuseHead(err error) {
+	if malformed := (*h1.Error)(nil); errors.As(err, &malformed) {
+		l.refuse(malformed.Status, malformed.Text)
+	} else {
+		l.close()
+	}
 }
 
 // begin waits for the first bytes of a request. Meanwhile the line has no desk.
@@ -372,5 +376,6 @@ func (l *line) handOver() {
 	}
 	l.leaveDesk()
 	l.front.forget(l)
+	l.front.unusual.Add(1)
 	l.front.general.give(&replayed{Conn: l.conn, tcp: l.tcp, early: read})
 }
