@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/tealops/teal/internal/proxy/h1"
 )
@@ -64,7 +63,7 @@ func (l *line) bring(t *targetConn, buf *[]byte, n int, pooled bool) (kept bool)
 		if hints++; l.resp.Status == http.StatusSwitchingProtocols || hints > maxHints {
 			return l.broken(t, errHead)
 		}
-		if l.resp.Status != http.StatusContinue {
+		if l.resp.Status != http.StatusContinue || l.req.Expect {
 			l.out = appendHint(l.out[:0], &l.resp)
 			if !l.write(l.out) {
 				l.drop(t)
@@ -101,7 +100,7 @@ func (l *line) pass(t *targetConn, rest []byte, pooled bool) (kept bool) {
 	f, r := &l.now, &l.resp
 	bodiless := string(l.req.Method) == http.MethodHead || r.Bodiless()
 	wrap := !bodiless && !r.Chunked && r.Length < 0 // ends with the connection
-	kept = !l.req.Close && !l.proxy.leaving.Load()
+	kept = !l.req.Close && !l.proxy.leaving.Load() && l.bodySent()
 	l.out = l.appendResponse(l.out[:0], bodiless, wrap, kept)
 	l.proxy.count(f.gen, f.set, r.Status, false)
 	var clean bool // the target's connection is at the end of the answer
@@ -169,11 +168,7 @@ func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
 			l.brokenOff()
 			return false, false
 		}
-		if l.front.clock.Load()-began < int64(time.Second) {
-			piece = min(2*piece, splicePieces)
-		} else {
-			piece = max(piece/2, 16<<10)
-		}
+		piece = nextPiece(piece, l.front.clock.Load()-began)
 	}
 	return ok, clean
 }

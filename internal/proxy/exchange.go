@@ -26,6 +26,10 @@ type flying struct {
 	headed   bool
 	answered bool
 	dirty    bool // the answer's framing is not at its end: nothing more may follow
+
+	// Of a body that is passed on as it comes.
+	sent   chan struct{} // closed when its sender has ended; nil when there is none
+	behind []byte        // what the client sent behind the body
 }
 
 // requestID is the request's, as both sides get it.
@@ -48,7 +52,8 @@ const (
 // exchange carries one request, whose head has end bytes, to its target and the answer
 // back.
 func (l *line) exchange(end int) lineEnd {
-	if !l.readBody(end) {
+	short := l.short(end)
+	if short && !l.readBody(end) {
 		if l.see(); l.timedOut {
 			l.refuse(http.StatusRequestTimeout, "the request's body stopped coming")
 		} else {
@@ -60,13 +65,22 @@ func (l *line) exchange(end int) lineEnd {
 		return lineHanded
 	}
 	size := end + int(max(l.req.Length, 0))
-	kept := l.carry(l.in[end:size])
+	var kept bool
+	if short {
+		kept = l.carry(l.in[end:size])
+	} else {
+		early := l.in[end:]
+		kept = l.carryStream(early)
+		size = len(l.in)
+	}
 	l.land()
 	if l.gone || l.now.dirty {
 		l.close()
 		return lineGone
 	}
-	l.in = l.in[size:]
+	if l.in = l.in[size:]; l.now.behind != nil {
+		l.in = append(l.room[:0], l.now.behind...)
+	}
 	if !kept {
 		return lineEnded
 	}
@@ -113,7 +127,7 @@ func (l *line) choose() bool {
 		}
 		f.gen, f.set, f.route, f.chosen = e.gen, e.gen.live, e.Route, chosen
 		l.mu.Lock()
-		l.set, l.cut, l.gone = f.set, false, false
+		l.set, l.cut, l.gone, l.body = f.set, false, false, bodyComing
 		l.mu.Unlock()
 		if f.route.StripPath {
 			f.prefix = strings.TrimSuffix(f.route.Path, "/")
@@ -331,7 +345,7 @@ func (l *line) stopped() bool {
 func (l *line) answerFor(err error) (kept bool) {
 	f := &l.now
 	l.mu.Lock()
-	cut, gone := l.cut, l.gone
+	cut, gone, body := l.cut, l.gone, l.body
 	l.mu.Unlock()
 	status, text := http.StatusBadGateway, "the app does not answer"
 	switch {
@@ -340,6 +354,10 @@ func (l *line) answerFor(err error) (kept bool) {
 		return false
 	case cut:
 		status, text = http.StatusGatewayTimeout, "the app did not finish before it was stopped"
+	case body == bodyLate:
+		status, text = http.StatusRequestTimeout, "the request's body stopped coming"
+	case body == bodyBroken:
+		status, text = http.StatusBadRequest, "the request's body is broken"
 	case l.timedOut, errors.Is(err, errTimeout):
 		status, text = http.StatusGatewayTimeout, "the app does not answer in time"
 	}

@@ -148,26 +148,33 @@ func (f *frontDoor) sweep(now int64) {
 		line     *line
 		deadline int64
 		waits    int64
+		body     int64
 	}
 	var all []due
 	f.mu.Lock()
 	for l := range f.lines {
-		d := due{line: l, deadline: l.deadline.Load(), waits: l.waits.Load()}
+		d := due{line: l, deadline: l.deadline.Load(), waits: l.waits.Load(), body: l.bodyDeadline.Load()}
 		if d.deadline <= 0 || d.deadline > now {
 			d.deadline = 0
 		}
 		if d.waits == 0 || now-d.waits < int64(f.tick) {
 			d.waits = 0
 		}
-		if d.deadline != 0 || d.waits != 0 {
+		if d.body <= 0 || d.body > now {
+			d.body = 0
+		}
+		if d.deadline != 0 || d.waits != 0 || d.body != 0 {
 			all = append(all, d)
 		}
 	}
 	f.mu.Unlock()
 	for _, d := range all {
-		if d.deadline != 0 {
+		switch {
+		case d.deadline != 0:
 			d.line.expire(d.deadline)
-		} else {
+		case d.body != 0:
+			d.line.expireBody(d.body)
+		default:
 			d.line.look(d.waits)
 		}
 	}

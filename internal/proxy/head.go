@@ -47,7 +47,7 @@ func (l *line) appendRequest(b []byte, once bool) []byte {
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range r.Fields {
 		switch field := &r.Fields[i]; field.Kind {
-		case h1.Plain, h1.Host, h1.ContentLength, h1.Date:
+		case h1.Plain, h1.Host, h1.ContentLength, h1.Date, h1.Expect, h1.Trailer:
 			b = appendLine(b, field)
 		}
 	}
@@ -58,6 +58,9 @@ func (l *line) appendRequest(b []byte, once bool) []byte {
 		b = appendText(b, "X-Forwarded-Prefix", f.prefix)
 	}
 	b = appendField(b, "X-Request-Id", f.requestID())
+	if r.Chunked {
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
 	if once {
 		b = append(b, "Connection: close\r\n"...)
 	}

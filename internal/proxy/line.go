@@ -40,12 +40,16 @@ type line struct {
 	deadline atomic.Int64
 	// waits is since when the line waits for a target, 0 when it does not.
 	waits atomic.Int64
+	// bodyDeadline is the deadline of a body that is passed on as it comes.
+	bodyDeadline atomic.Int64
 
 	mu     sync.Mutex // guards the rest
 	set    *set       // that the request runs on, nil between two
 	target *targetConn
-	cut    bool // by Drain
-	gone   bool // the client left
+	cut    bool    // by Drain
+	gone   bool    // the client left
+	body   bodyEnd // of a body that is passed on as it comes
+	asking bool    // the answer has not begun: progress of the body puts the deadline off
 }
 
 const overdue = -1
@@ -103,7 +107,7 @@ func (l *line) next() bool {
 		l.refuseHead(err)
 		return false
 	}
-	if !l.usual(end) {
+	if !l.usual() {
 		l.handOver()
 		return false
 	}
@@ -228,11 +232,10 @@ func (l *line) more() bool {
 	return n > 0
 }
 
-// usual reports whether the fast path does the request itself. It reads a short body
-// whole first.
-func (l *line) usual(end int) bool {
+// usual reports whether the fast path does the request itself.
+func (l *line) usual() bool {
 	r := &l.req
-	if r.Minor != 1 || r.Special || r.Chunked || r.Nominated || r.Target[0] != '/' || len(r.Target) > maxTarget {
+	if r.Minor != 1 || r.Special || r.Nominated || r.Target[0] != '/' || len(r.Target) > maxTarget {
 		return false
 	}
 	switch string(r.Method) {
@@ -242,10 +245,16 @@ func (l *line) usual(end int) bool {
 	if health := l.proxy.opt.HealthPath; health != "" && strings.HasPrefix(string(r.Target), health) {
 		return false
 	}
-	return r.Length <= 0 || int64(end)+r.Length <= largeRoom
+	return true
 }
 
-// readBody reads a body whole that usual found to be short.
+// short reports whether the request's body is read whole before its target is chosen.
+// Others are passed on as they come.
+func (l *line) short(end int) bool {
+	return !l.req.Chunked && !l.req.Expect && int64(end)+l.req.Length <= largeRoom
+}
+
+// readBody reads a short body whole.
 func (l *line) readBody(end int) (whole bool) {
 	need := end + int(max(l.req.Length, 0))
 	if len(l.in) >= need {

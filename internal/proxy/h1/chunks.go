@@ -10,6 +10,10 @@ import "bytes"
 // has no control bytes. White space behind a size, which some servers pad it with,
 // counts as an extension.
 type Chunks struct {
+	// Plain refuses extensions. Nobody needs them in a request, and readers differ on
+	// where one ends.
+	Plain bool
+
 	state chunkState
 	left  uint64 // bytes of data to come
 	size  int    // digits of the size so far
@@ -82,7 +86,7 @@ func (c *Chunks) step(b byte) error {
 			return nil
 		}
 		switch {
-		case c.size == 0:
+		case c.size == 0 || c.Plain && b != '\r':
 			return errChunk
 		case b == '\r':
 			c.state = chunkSizeLF

@@ -115,7 +115,8 @@ func TestRequestHead(t *testing.T) {
 		"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n":                "close false nominated false special false",
 		"GET / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\n\r\n":          "close false nominated true special false",
 		"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n":         "close false nominated false special true",
-		"GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n":       "close false nominated false special true",
+		"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n":      "close false nominated false special false",
+		"POST / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n":            "close false nominated false special true",
 		"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n": "close false nominated false special false",
 	} {
 		r, _, err := request(text)
@@ -238,6 +239,16 @@ func TestChunks(t *testing.T) {
 			if got := scanAll([]byte(text), piece); got != want {
 				t.Errorf("%q by %d: %q, want %q", text, piece, got, want)
 			}
+		}
+	}
+}
+
+// TestChunksOfARequestHaveNoExtension: readers differ on where one ends.
+func TestChunksOfARequestHaveNoExtension(t *testing.T) {
+	for text, want := range map[string]bool{"5\r\nhello\r\n0\r\n\r\n": true, "5;x\r\nhello\r\n0\r\n\r\n": false, "5 \r\nhello\r\n0\r\n\r\n": false, "5\r\nhello\r\n0;\r\n\r\n": false} {
+		c := Chunks{Plain: true}
+		if _, done, err := c.Scan([]byte(text)); done != want || (err == nil) != want {
+			t.Errorf("%q: %t %v", text, done, err)
 		}
 	}
 }

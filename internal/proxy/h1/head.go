@@ -72,7 +72,8 @@ type Request struct {
 	Framing
 	Method, Target, Host []byte
 	Fields               []Field
-	Special              bool // has a field of the kind Upgrade, Expect, TE or Trailer
+	Expect               bool // Expect: 100-continue
+	Special              bool // has a field of the kind Upgrade or TE, or expects something else
 }
 
 // Response is the head of an answer.
@@ -133,8 +134,14 @@ func ReadRequest(head []byte, r *Request) error {
 		case Host:
 			r.Host = f.Value
 			hosts++
-		case Upgrade, Expect, TE, Trailer:
+		case Upgrade, TE:
 			r.Special = true
+		case Expect:
+			if r.Expect || !equal(f.Value, "100-continue") {
+				r.Special = true
+			}
+			r.Expect = true
+		case Trailer:
 		default:
 			if err := r.field(f); err != nil {
 				return err
