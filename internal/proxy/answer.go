@@ -42,6 +42,9 @@ func (a *answer) begins(status int) {
 	if a.proxy.leaving.Load() && status != http.StatusSwitchingProtocols {
 		h.Set("Connection", "close")
 	}
+	if _, told := h["Content-Type"]; !told {
+		h["Content-Type"] = nil // net/http would guess one
+	}
 	if len(h["X-Request-Id"]) != 1 { // ours and the app's own: one is enough
 		h.Set("X-Request-Id", f.id)
 	}

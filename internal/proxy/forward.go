@@ -190,6 +190,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	out.URL.Scheme, out.URL.User = "http", nil
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery // as the client wrote it
+	out.Trailer = pr.In.Trailer                                                     // is filled while the body is read
 	for name := range out.Header {
 		if claimed(name) {
 			delete(out.Header, name)

@@ -47,8 +47,12 @@ func (l *line) appendRequest(b []byte, once bool) []byte {
 	b = append(b, " HTTP/1.1\r\n"...)
 	for i := range r.Fields {
 		switch field := &r.Fields[i]; field.Kind {
-		case h1.Plain, h1.Host, h1.ContentLength, h1.Date, h1.Expect, h1.Trailer:
+		case h1.Plain, h1.Host, h1.ContentLength, h1.Date, h1.Expect:
 			b = appendLine(b, field)
+		case h1.Trailer:
+			if r.Chunked { // else there is none
+				b = appendLine(b, field)
+			}
 		}
 	}
 	b = appendText(b, "X-Forwarded-For", l.from)
@@ -96,6 +100,10 @@ func (l *line) appendResponse(b []byte, bodiless, wrap, kept bool) []byte {
 			}
 		case h1.Date:
 			dated = true
+		case h1.Trailer:
+			if !r.Chunked || bodiless { // there is none
+				continue
+			}
 		}
 		if l.proxy.opt.Expose && exposed(field.Name) {
 			continue

@@ -107,7 +107,7 @@ func (l *line) next() bool {
 		l.refuseHead(err)
 		return false
 	}
-	if !l.usual() {
+	if l.proxy.slow || !l.usual() {
 		l.handOver()
 		return false
 	}

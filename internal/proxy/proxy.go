@@ -46,6 +46,7 @@ type Proxy struct {
 	reverse  *httputil.ReverseProxy
 	events   *events
 	patience patience
+	slow     bool // no fast path: tests compare the two
 
 	// Of every request. Nothing here is behind a lock.
 	table      atomic.Pointer[table]
