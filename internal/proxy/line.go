@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,8 +85,32 @@ var (
 
 // serve runs the line until it ends or is handed over.
 func (l *line) serve() {
+	defer l.salvage()
 	for l.next() {
 	}
+}
+
+// salvage ends a panic: a mistake costs one connection, not all of them.
+func (l *line) salvage() {
+	broken := recover()
+	if broken == nil {
+		return
+	}
+	l.report(broken)
+	l.mu.Lock()
+	flying := l.set != nil
+	if l.target != nil {
+		l.target.close()
+	}
+	l.mu.Unlock()
+	if flying {
+		l.land()
+	}
+	l.close()
+}
+
+func (l *line) report(broken any) {
+	l.proxy.log.Error("a request broke the proxy's code; its connection ends", "panic", fmt.Sprint(broken), "stack", string(debug.Stack()))
 }
 
 // next serves one request. It is false when the line is done with.

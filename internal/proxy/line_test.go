@@ -3,8 +3,10 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -280,6 +282,46 @@ func TestLargeBodiesMoveThroughTheKernel(t *testing.T) {
 	}
 	if c := f.counters("shop", release.Blue); c.Broken != 0 || c.Requests != 3 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// breaks panics when the proxy says a certain thing, once: a mistake in its code.
+type breaks struct {
+	slog.Handler
+	at   string
+	done atomic.Bool
+}
+
+func (h *breaks) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *breaks) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == h.at && !h.done.Swap(true) {
+		panic("a mistake")
+	}
+	return nil
+}
+
+// TestAMistakeCostsOneConnection and no count.
+func TestAMistakeCostsOneConnection(t *testing.T) {
+	h := &breaks{Handler: slog.DiscardHandler, at: "request not answered by the app"}
+	f := start(t, func(opt *Options, _ *Proxy) { opt.Log = slog.New(h) })
+	f.put("shop", config(1, release.Blue, blue(refused(t))))
+	conn, other := f.dial(), f.dial()
+	if _, err := io.WriteString(conn, ask); err != nil {
+		t.Fatal(err)
+	}
+	if got := answersTo(t, conn, "GET", 1); got[0] != "none" {
+		t.Errorf("%q", got)
+	}
+	if _, err := io.WriteString(other, ask); err != nil {
+		t.Fatal(err)
+	}
+	if got := answersTo(t, other, "GET", 1); got[0] != "502 502 the app does not answer\n" {
+		t.Errorf("%q", got)
+	}
+	eventually(t, "both are counted out", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
+	if n := f.Proxy.table.Load().apps["shop"].headless.Load(); !h.done.Load() || n != 0 {
+		t.Errorf("broke %t, %d without head", h.done.Load(), n)
 	}
 }
 

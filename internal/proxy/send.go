@@ -65,7 +65,15 @@ func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
 	l.mu.Unlock()
 	go func() {
 		defer close(f.sent)
-		end := l.send(t, early)
+		end := bodyBroken
+		func() {
+			defer func() {
+				if broken := recover(); broken != nil {
+					l.report(broken)
+				}
+			}()
+			end = l.send(t, early)
+		}()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.bodyDeadline.Store(0)
@@ -158,7 +166,7 @@ func (l *line) send(t *targetConn, early []byte) bodyEnd {
 	if l.req.Chunked {
 		return l.sendChunks(t, early)
 	}
-	left := l.req.Length
+	left := max(l.req.Length, 0)
 	if int64(len(early)) > left {
 		l.now.behind = append([]byte(nil), early[left:]...)
 		early = early[:left]
