@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // State is what an app's routes do.
@@ -23,15 +23,15 @@ const (
 type App struct {
 	// Generation numbers the configurations of an app, from 1. A lower one than the
 	// current is refused.
-	Generation uint64         `json:"generation"`
-	Live       release.Colour `json:"live,omitempty"`
-	State      State          `json:"state"`
+	Generation uint64       `json:"generation"`
+	Live       vocab.Colour `json:"live,omitempty"`
+	State      State        `json:"state"`
 	// Targets are the addresses, ip:port, of each colour's services: one a replica.
-	Targets map[release.Colour]map[string][]string `json:"targets,omitempty"`
+	Targets map[vocab.Colour]map[string][]string `json:"targets,omitempty"`
 	// Releases are the versions in each colour, for the headers of -expose.
-	Releases map[release.Colour]string `json:"releases,omitempty"`
-	Routes   []Route                   `json:"routes,omitempty"`
-	Burst    *Burst                    `json:"burst,omitempty"` // nil: no bursts are reported
+	Releases map[vocab.Colour]string `json:"releases,omitempty"`
+	Routes   []Route                 `json:"routes,omitempty"`
+	Burst    *Burst                  `json:"burst,omitempty"` // nil: no bursts are reported
 }
 
 // Route sends a host's path and all below it to a service.
@@ -86,7 +86,7 @@ func (a App) normal() App {
 		}
 	}
 	a.Releases = maps.Clone(a.Releases)
-	maps.DeleteFunc(a.Releases, func(_ release.Colour, v string) bool { return v == "" })
+	maps.DeleteFunc(a.Releases, func(_ vocab.Colour, v string) bool { return v == "" })
 	if len(a.Targets) == 0 {
 		a.Targets = nil
 	}

@@ -177,11 +177,19 @@ func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
 // piece when they are few.
 func (l *line) writeHead(body []byte) bool {
 	defer l.now.head()
-	if len(l.out)+len(body) <= largeRoom {
+	if len(l.out)+len(body) <= smallRoom {
 		l.out = append(l.out, body...)
 		return l.write(l.out)
 	}
-	return l.write(l.out) && l.write(body)
+	l.until(l.proxy.patience.answer)
+	if l.timedOut {
+		return false
+	}
+	l.both = [2][]byte{l.out, body}
+	l.pieces = l.both[:]
+	_, err := l.pieces.WriteTo(l.tcp) // one call for both
+	l.both = [2][]byte{}
+	return err == nil
 }
 
 // passChunks passes a chunked body on as it comes, and follows it to its end.
@@ -225,13 +233,12 @@ func (l *line) readOn(t *targetConn) (*[]byte, int) {
 
 // passToEnd passes on a body that ends with its connection, in chunks.
 func (l *line) passToEnd(t *targetConn, rest []byte) (ok bool) {
-	head := l.out
-	if len(rest) > 0 {
-		head = appendChunk(head, rest)
-	}
-	l.out = head
-	ok = l.write(head)
+	ok = l.write(l.out)
 	l.now.head()
+	if ok && len(rest) > 0 {
+		l.out = appendChunk(l.out[:0], rest)
+		ok = l.write(l.out)
+	}
 	for ok {
 		l.waits.Store(l.front.clock.Load())
 		if l.deadline.Swap(0) == overdue {

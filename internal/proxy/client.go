@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 var (
@@ -107,7 +107,7 @@ func (c *Client) Remove(ctx context.Context, app string) error {
 // Drain waits until the colour has nothing in flight, at most http for requests and
 // websocket for upgraded connections, then cuts what is left. Ending ctx stops the
 // waiting and cuts nothing. The live colour is refused.
-func (c *Client) Drain(ctx context.Context, app string, colour release.Colour, http, websocket time.Duration) (d Drained, err error) {
+func (c *Client) Drain(ctx context.Context, app string, colour vocab.Colour, http, websocket time.Duration) (d Drained, err error) {
 	return d, c.call(ctx, "POST", appPath(app)+"/drain", drainRequest{Colour: colour, HTTP: http.String(), WebSocket: websocket.String()}, &d)
 }
 
@@ -214,7 +214,7 @@ type putRequest struct {
 
 // drainRequest is the body of a drain. Durations are written with units.
 type drainRequest struct {
-	Colour    release.Colour `json:"colour"`
-	HTTP      string         `json:"http"`
-	WebSocket string         `json:"websocket"`
+	Colour    vocab.Colour `json:"colour"`
+	HTTP      string       `json:"http"`
+	WebSocket string       `json:"websocket"`
 }

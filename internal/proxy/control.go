@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 const (
@@ -68,7 +68,7 @@ func (p *Proxy) control(group uint32) http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		if d.Colour != release.Blue && d.Colour != release.Green {
+		if d.Colour != vocab.Blue && d.Colour != vocab.Green {
 			return nil, badRequest("colour: write blue or green")
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 func TestWhoMaySteer(t *testing.T) {
@@ -223,8 +223,8 @@ func TestControlRequestsAreReadStrictly(t *testing.T) {
 func TestClientSeesWhatTheProxySays(t *testing.T) {
 	f := start(t, nil)
 	at := target(t, says("x"))
-	app := config(3, release.Blue, blue(at))
-	app.Releases = map[release.Colour]string{release.Blue: "v1"}
+	app := config(3, vocab.Blue, blue(at))
+	app.Releases = map[vocab.Colour]string{vocab.Blue: "v1"}
 	f.put("shop", app)
 	f.get("/")
 	apps, err := f.Client.Apps(t.Context())
@@ -232,7 +232,7 @@ func TestClientSeesWhatTheProxySays(t *testing.T) {
 		t.Fatalf("%v %v", apps, err)
 	}
 	one, err := f.Client.App(t.Context(), "shop")
-	if err != nil || !one.App.normal().equal(app.normal()) || !one.Durable || one.Colours[release.Blue].Requests != 1 || one.SwitchedAt.IsZero() {
+	if err != nil || !one.App.normal().equal(app.normal()) || !one.Durable || one.Colours[vocab.Blue].Requests != 1 || one.SwitchedAt.IsZero() {
 		t.Errorf("%+v %v", one, err)
 	}
 	if err := f.Client.Health(t.Context()); err != nil {

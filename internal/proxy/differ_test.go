@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // pair is two proxies before one target: one takes the fast path where it can, the
@@ -47,7 +47,7 @@ func startPlain(t testing.TB, to string, slow bool) string {
 	}
 	p.patience = patience{body: 200 * time.Millisecond, answer: time.Second}
 	p.slow = slow
-	if _, err := p.Put(context.Background(), "shop", config(1, release.Blue, blue(to))); err != nil {
+	if _, err := p.Put(context.Background(), "shop", config(1, vocab.Blue, blue(to))); err != nil {
 		t.Fatal(err)
 	}
 	all, err := Listen([]string{"127.0.0.1:0"}, false)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 var errColourLive = errors.New("the colour gets the traffic; switch first")
@@ -20,7 +20,7 @@ const (
 // upgraded connections at most for websocket. Then it cuts what is left and counts it.
 // Ending ctx stops the waiting and cuts nothing. A colour that becomes live meanwhile
 // is let alone.
-func (p *Proxy) Drain(ctx context.Context, app string, colour release.Colour, http, websocket time.Duration) (Drained, error) {
+func (p *Proxy) Drain(ctx context.Context, app string, colour vocab.Colour, http, websocket time.Duration) (Drained, error) {
 	begin := time.Now()
 	var done Drained
 	var ends time.Time // after everything was cut
@@ -55,13 +55,13 @@ func (p *Proxy) Drain(ctx context.Context, app string, colour release.Colour, ht
 }
 
 // draining is the sets of a colour, those before the present one included.
-func (p *Proxy) draining(app string, colour release.Colour) ([]*set, error) {
+func (p *Proxy) draining(app string, colour vocab.Colour) ([]*set, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ofColour(app, colour)
 }
 
-func (p *Proxy) ofColour(app string, colour release.Colour) (sets []*set, err error) {
+func (p *Proxy) ofColour(app string, colour vocab.Colour) (sets []*set, err error) {
 	known := p.table.Load().apps[app] != nil
 	for _, s := range p.sets {
 		if s.app != app {
@@ -84,7 +84,7 @@ func (p *Proxy) ofColour(app string, colour release.Colour) (sets []*set, err er
 
 // cut ends what is left on a colour: requests, upgraded connections, or both. No switch
 // can come in between, so nothing that chose a live set is hit.
-func (p *Proxy) cut(app string, colour release.Colour, requests, upgraded bool) (int, error) {
+func (p *Proxy) cut(app string, colour vocab.Colour, requests, upgraded bool) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sets, err := p.ofColour(app, colour)
@@ -119,7 +119,7 @@ func (s *set) cut(requests, upgraded bool) int {
 
 // drained notes the end of a colour's sets: what comes next on their addresses counts
 // anew.
-func (p *Proxy) drained(app string, colour release.Colour) error {
+func (p *Proxy) drained(app string, colour vocab.Colour) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sets, err := p.ofColour(app, colour)

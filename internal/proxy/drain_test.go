@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // gate is a target whose answers wait until they are let go.
@@ -71,11 +71,11 @@ func TestRunningRequestsEndOnTheOldColour(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
 	old, next := target(t, g.ServeHTTP), target(t, says("new"))
-	f.put("shop", both(1, release.Blue, old, next))
+	f.put("shop", both(1, vocab.Blue, old, next))
 	slow, begun := f.async("/slow"), f.async("/begun")
 	<-g.arrived
 	<-g.arrived
-	done := f.put("shop", both(2, release.Green, old, next))
+	done := f.put("shop", both(2, vocab.Green, old, next))
 	if done.Unfinished != 1 {
 		t.Errorf("%d unfinished, want the one whose head is not there", done.Unfinished)
 	}
@@ -84,7 +84,7 @@ func TestRunningRequestsEndOnTheOldColour(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		d, err := f.Client.Drain(t.Context(), "shop", release.Blue, time.Minute, time.Minute)
+		d, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, time.Minute, time.Minute)
 		if err == nil && d.Cut != 0 {
 			err = fmt.Errorf("cut %d", d.Cut)
 		}
@@ -111,15 +111,15 @@ func TestDrainCutsWhatDoesNotEnd(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
 	old, next := target(t, g.ServeHTTP), target(t, says("new"))
-	f.put("shop", both(1, release.Blue, old, next))
+	f.put("shop", both(1, vocab.Blue, old, next))
 	slow, begun := f.async("/slow"), f.async("/begun")
 	<-g.arrived
 	<-g.arrived
-	if _, err := f.Client.Drain(t.Context(), "shop", release.Blue, 0, 0); err == nil || !strings.Contains(err.Error(), "gets the traffic") {
+	if _, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 0, 0); err == nil || !strings.Contains(err.Error(), "gets the traffic") {
 		t.Errorf("draining the live colour: %v", err)
 	}
-	f.put("shop", both(2, release.Green, old, next))
-	done, err := f.Client.Drain(t.Context(), "shop", release.Blue, 20*time.Millisecond, time.Hour)
+	f.put("shop", both(2, vocab.Green, old, next))
+	done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 20*time.Millisecond, time.Hour)
 	if err != nil || done.Cut != 2 {
 		t.Errorf("drained %+v %v", done, err)
 	}
@@ -131,10 +131,10 @@ func TestDrainCutsWhatDoesNotEnd(t *testing.T) {
 	}
 	<-g.left // the target sees that nobody waits
 	<-g.left
-	if n := f.counters("shop", release.Blue); n.InFlight != 0 || n.Cut != 2 || n.Errors != 1 || n.Broken != 0 {
+	if n := f.counters("shop", vocab.Blue); n.InFlight != 0 || n.Cut != 2 || n.Errors != 1 || n.Broken != 0 {
 		t.Errorf("counted %+v", n)
 	}
-	if done, err := f.Client.Drain(t.Context(), "shop", release.Blue, time.Hour, time.Hour); err != nil || done.Cut != 0 {
+	if done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, time.Hour, time.Hour); err != nil || done.Cut != 0 {
 		t.Errorf("again: %+v %v", done, err)
 	}
 }
@@ -143,17 +143,17 @@ func TestEndingADrainCutsNothing(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
 	old, next := target(t, g.ServeHTTP), target(t, says("new"))
-	f.put("shop", both(1, release.Blue, old, next))
+	f.put("shop", both(1, vocab.Blue, old, next))
 	slow := f.async("/slow")
 	<-g.arrived
-	f.put("shop", both(2, release.Green, old, next))
+	f.put("shop", both(2, vocab.Green, old, next))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := f.Client.Drain(ctx, "shop", release.Blue, time.Hour, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := f.Client.Drain(ctx, "shop", vocab.Blue, time.Hour, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	time.Sleep(100 * time.Millisecond) // the proxy has seen that the caller left
-	if n := f.counters("shop", release.Blue); n.InFlight != 1 || n.Cut != 0 {
+	if n := f.counters("shop", vocab.Blue); n.InFlight != 1 || n.Cut != 0 {
 		t.Errorf("counted %+v", n)
 	}
 	close(g.open)
@@ -166,17 +166,17 @@ func TestADrainStopsWhenItsColourGetsTheTrafficAgain(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
 	old, next := target(t, g.ServeHTTP), target(t, says("new"))
-	f.put("shop", both(1, release.Blue, old, next))
+	f.put("shop", both(1, vocab.Blue, old, next))
 	slow := f.async("/slow")
 	<-g.arrived
-	f.put("shop", both(2, release.Green, old, next))
+	f.put("shop", both(2, vocab.Green, old, next))
 	ended := make(chan error, 1)
 	go func() {
-		_, err := f.Client.Drain(t.Context(), "shop", release.Blue, 300*time.Millisecond, 300*time.Millisecond)
+		_, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 300*time.Millisecond, 300*time.Millisecond)
 		ended <- err
 	}()
 	time.Sleep(50 * time.Millisecond)
-	f.put("shop", both(3, release.Blue, old, next))
+	f.put("shop", both(3, vocab.Blue, old, next))
 	wantError(t, <-ended, "gets the traffic")
 	time.Sleep(400 * time.Millisecond)
 	close(g.open)
@@ -187,23 +187,23 @@ func TestADrainStopsWhenItsColourGetsTheTrafficAgain(t *testing.T) {
 
 func TestDrainOfWhatIsGone(t *testing.T) {
 	f := start(t, nil)
-	if _, err := f.Client.Drain(t.Context(), "shop", release.Blue, 0, 0); !errors.Is(err, ErrUnknownApp) {
+	if _, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 0, 0); !errors.Is(err, ErrUnknownApp) {
 		t.Errorf("an unknown app: %v", err)
 	}
 	g := newGate()
-	f.put("shop", config(1, release.Blue, blue(target(t, g.ServeHTTP))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, g.ServeHTTP))))
 	slow := f.async("/slow")
 	<-g.arrived
 	if err := f.Client.Remove(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if done, err := f.Client.Drain(t.Context(), "shop", release.Blue, 0, 0); err != nil || done.Cut != 1 {
+	if done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 0, 0); err != nil || done.Cut != 1 {
 		t.Errorf("a removed app's requests: %+v %v", done, err)
 	}
 	if got := <-slow; !strings.HasPrefix(got, "504") {
 		t.Errorf("%q", got)
 	}
-	for _, colour := range []release.Colour{"", "red"} {
+	for _, colour := range []vocab.Colour{"", "red"} {
 		if _, err := f.Client.Drain(t.Context(), "shop", colour, 0, 0); err == nil || !strings.Contains(err.Error(), "blue or green") {
 			t.Errorf("colour %q: %v", colour, err)
 		}
@@ -214,7 +214,7 @@ func TestPauseHoldsRequestsAndMaintenanceAnswersThem(t *testing.T) {
 	f := start(t, func(opt *Options, _ *Proxy) { opt.PauseWait = 300 * time.Millisecond })
 	at := target(t, says("served"))
 	app := func(generation uint64, s State) App {
-		a := config(generation, release.Blue, blue(at))
+		a := config(generation, vocab.Blue, blue(at))
 		a.State = s
 		return a
 	}
@@ -245,7 +245,7 @@ func TestPauseHoldsRequestsAndMaintenanceAnswersThem(t *testing.T) {
 	if _, body := f.get("/"); body != "served" {
 		t.Errorf("after maintenance: %q", body)
 	}
-	if n := f.counters("shop", release.Blue); n.Requests != 21 || n.Errors != 0 {
+	if n := f.counters("shop", vocab.Blue); n.Requests != 21 || n.Errors != 0 {
 		t.Errorf("the colour counts what it did not answer: %+v", n)
 	}
 	if n := f.Proxy.held.Load(); n != 0 {

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 func TestEventNumbersGrowStrictly(t *testing.T) {
@@ -51,7 +51,7 @@ func TestEventNumbersGrowOverRestartsWithAClockThatWentBack(t *testing.T) {
 	}
 	p := begin()
 	p.events.publish(Event{Kind: EventAlarm, Time: time.Now().Add(24 * time.Hour)})
-	if _, err := p.Put(t.Context(), "shop", config(1, release.Blue, blue("127.0.0.1:1"))); err != nil {
+	if _, err := p.Put(t.Context(), "shop", config(1, vocab.Blue, blue("127.0.0.1:1"))); err != nil {
 		t.Fatal(err)
 	}
 	before := p.events.last()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tealops/teal/internal/proxy/h1"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // flying is the request that a line carries.
@@ -170,20 +171,11 @@ func (l *line) find(t *table, path []byte, u *url.URL) *entry {
 		entries = t.hosts[host]
 	}
 	for i := range entries {
-		if covers(entries[i].Path, path) {
+		if vocab.Covers(entries[i].Path, path) {
 			return &entries[i]
 		}
 	}
 	return nil
-}
-
-// covers is release.Route.Covers of a path on the wire.
-func covers(prefix string, path []byte) bool {
-	n := len(prefix)
-	if len(path) < n || string(path[:n]) != prefix {
-		return false
-	}
-	return len(path) == n || prefix[n-1] == '/' || path[n] == '/'
 }
 
 // plain marks the bytes of a path that every reader reads alike. The semicolon is not
@@ -252,7 +244,7 @@ func (l *line) carry(body []byte) (kept bool) {
 	svc := f.set.services[f.route.Service]
 	pooled := repeatable(&l.req)
 	out := l.appendRequest(l.out[:0], !pooled)
-	if len(body) > 0 && len(out)+len(body) <= largeRoom {
+	if len(body) > 0 && len(out)+len(body) <= smallRoom {
 		out, body = append(out, body...), nil
 	}
 	l.out = out

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 func targetWithState(t *testing.T, h http.HandlerFunc, watch func(http.ConnState)) string {
@@ -52,7 +52,7 @@ func (f *front) mirrored(req *http.Request) (m mirrored) {
 
 func TestHeadersThatATargetMayTrust(t *testing.T) {
 	f := start(t, nil)
-	app := config(1, release.Blue, blue(target(t, mirror)))
+	app := config(1, vocab.Blue, blue(target(t, mirror)))
 	app.Routes = append(app.Routes, Route{Host: "a.test", Path: "/ai/", Service: "web", StripPath: true})
 	f.put("shop", app)
 	req := f.request(http.MethodGet, "/ai/x%2fy?a=1;b=%zz&c", nil)
@@ -89,7 +89,7 @@ func TestHeadersThatATargetMayTrust(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, mirror))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, mirror))))
 	for id, kept := range map[string]bool{"abc-123": true, "a b": false, "a\"b": false, "": false, strings.Repeat("x", 128): true, strings.Repeat("x", 129): false, "<x>": false} {
 		req := f.request(http.MethodGet, "/", nil)
 		req.Header.Set("X-Request-Id", id)
@@ -111,8 +111,8 @@ func TestRequestID(t *testing.T) {
 func TestExposeIsOffUnlessAskedFor(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		f := start(t, func(opt *Options, _ *Proxy) { opt.Expose = on })
-		app := config(3, release.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Teal-App", "forged") })))
-		app.Releases = map[release.Colour]string{release.Blue: "v1.2.3"}
+		app := config(3, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Teal-App", "forged") })))
+		app.Releases = map[vocab.Colour]string{vocab.Blue: "v1.2.3"}
 		f.put("shop", app)
 		before := time.Now()
 		resp, _ := f.get("/")
@@ -181,7 +181,7 @@ func TestWhatChangesThingsIsSentOnce(t *testing.T) {
 		f := start(t, nil)
 		at, requests := breaker(t, 0)
 		other, others := breaker(t, 0)
-		f.put("shop", config(1, release.Blue, blue(at, other)))
+		f.put("shop", config(1, vocab.Blue, blue(at, other)))
 		req := f.request(c.method, "/", nil)
 		if c.body != "" {
 			req = f.request(c.method, "/", strings.NewReader(c.body))
@@ -223,7 +223,7 @@ func TestNoRequestIsLostWhenTheAppClosesIdleConnections(t *testing.T) {
 		}()
 		return l.Addr().String()
 	}()
-	f.put("shop", config(1, release.Blue, blue(at)))
+	f.put("shop", config(1, vocab.Blue, blue(at)))
 	c := client(t)
 	for i := range 600 {
 		req := f.request(http.MethodGet, "/", nil)
@@ -245,7 +245,7 @@ func TestNoRequestIsLostWhenTheAppClosesIdleConnections(t *testing.T) {
 func TestConnectionsForOneRequestLeaveNoPortBehind(t *testing.T) {
 	f := start(t, nil)
 	at := target(t, says("ok"))
-	f.put("shop", config(1, release.Blue, blue(at)))
+	f.put("shop", config(1, vocab.Blue, blue(at)))
 	for range 50 {
 		f.do(f.request(http.MethodPost, "/", strings.NewReader("x")))
 	}
@@ -276,7 +276,7 @@ func TestARefusedConnectionIsTriedOnAnotherReplica(t *testing.T) {
 		n, _ := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n)
 	})
-	f.put("shop", config(1, release.Blue, blue(refused(t), good)))
+	f.put("shop", config(1, vocab.Blue, blue(refused(t), good)))
 	for i := range 20 {
 		big := strings.Repeat("x", 100_000)
 		if resp, body := f.do(f.request(http.MethodPost, "/", strings.NewReader(big))); resp.StatusCode != 200 || body != "100000" {
@@ -286,7 +286,7 @@ func TestARefusedConnectionIsTriedOnAnotherReplica(t *testing.T) {
 	if hits.Load() != 20 {
 		t.Errorf("%d requests arrived of 20", hits.Load())
 	}
-	f.put("shop", config(2, release.Blue, blue(refused(t), refused(t), refused(t))))
+	f.put("shop", config(2, vocab.Blue, blue(refused(t), refused(t), refused(t))))
 	if resp, _ := f.get("/"); resp.StatusCode != http.StatusBadGateway {
 		t.Errorf("nobody is there: %s", resp.Status)
 	}
@@ -296,7 +296,7 @@ func TestLeastInFlightGetsTheRequest(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
 	free := target(t, says("free"))
-	f.put("shop", config(1, release.Blue, blue(target(t, g.ServeHTTP), free)))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, g.ServeHTTP), free)))
 	var slow []<-chan string
 	for len(slow) == 0 || len(g.arrived) == 0 { // until the slow one holds one
 		slow = append(slow, f.async("/slow"))
@@ -348,7 +348,7 @@ func TestReplicasThatTookNoConnectionComeLast(t *testing.T) {
 func TestBodiesStreamBothWays(t *testing.T) {
 	f := start(t, nil)
 	const size = 64 << 20
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		sum := sha256.New()
 		n, err := io.Copy(sum, r.Body)
 		if err != nil {
@@ -377,7 +377,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
 	f := start(t, nil)
 	next := make(chan string, 1)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/events" {
 			w.Header().Set("Content-Type", "text/event-stream")
 		}
@@ -413,7 +413,7 @@ func TestAnswersAreFlushedAsTheyCome(t *testing.T) {
 
 func TestHeadOfAnAnswerHasNoBody(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "5")
 		if r.Method != http.MethodHead {
 			fmt.Fprint(w, "hello")
@@ -428,7 +428,7 @@ func TestHeadOfAnAnswerHasNoBody(t *testing.T) {
 func TestExpectContinueIsAnsweredByTheTarget(t *testing.T) {
 	f := start(t, nil)
 	var read atomic.Int64
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/refuse" {
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -467,7 +467,7 @@ func TestExpectContinueIsAnsweredByTheTarget(t *testing.T) {
 
 func TestHintsAndTrailersPass(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Link", "</x.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.Header().Set("Trailer", "Checksum")
@@ -485,7 +485,7 @@ func TestHintsAndTrailersPass(t *testing.T) {
 	if hints != 1 || body != "body" || resp.Trailer.Get("Checksum") != "42" {
 		t.Errorf("%d hints, body %q, trailer %v", hints, body, resp.Trailer)
 	}
-	if n := f.counters("shop", release.Blue); n.Requests != 1 {
+	if n := f.counters("shop", vocab.Blue); n.Requests != 1 {
 		t.Errorf("counted %+v", n)
 	}
 }
@@ -493,7 +493,7 @@ func TestHintsAndTrailersPass(t *testing.T) {
 func TestTheTargetSeesThatTheClientLeft(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
-	f.put("shop", config(1, release.Blue, blue(target(t, g.ServeHTTP))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, g.ServeHTTP))))
 	for _, path := range []string{"/slow", "/begun"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		req := f.request(http.MethodGet, path, nil).WithContext(ctx)
@@ -516,15 +516,15 @@ func TestTheTargetSeesThatTheClientLeft(t *testing.T) {
 			t.Errorf("%s left", got)
 		}
 	}
-	eventually(t, "nothing in flight", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
-	if n := f.counters("shop", release.Blue); n.Errors != 0 || n.Aborted != 1 || n.Requests != 1 || n.Broken != 0 {
+	eventually(t, "nothing in flight", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
+	if n := f.counters("shop", vocab.Blue); n.Errors != 0 || n.Aborted != 1 || n.Requests != 1 || n.Broken != 0 {
 		t.Errorf("a client's leaving counts as %+v", n)
 	}
 }
 
 func TestABrokenAnswerIsAnError(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		fmt.Fprint(w, "short")
 	}))))
@@ -534,8 +534,8 @@ func TestABrokenAnswerIsAnError(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	eventually(t, "counted", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
-	if n := f.counters("shop", release.Blue); n.Errors != 1 || n.Broken != 1 || n.Requests != 1 {
+	eventually(t, "counted", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
+	if n := f.counters("shop", vocab.Blue); n.Errors != 1 || n.Broken != 1 || n.Requests != 1 {
 		t.Errorf("counted %+v", n)
 	}
 }
@@ -543,12 +543,12 @@ func TestABrokenAnswerIsAnError(t *testing.T) {
 func TestATargetThatThinksForTooLong(t *testing.T) {
 	f := start(t, func(opt *Options, _ *Proxy) { opt.AnswerTimeout = 50 * time.Millisecond })
 	g := newGate()
-	f.put("shop", config(1, release.Blue, blue(target(t, g.ServeHTTP))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, g.ServeHTTP))))
 	if resp, body := f.get("/slow"); resp.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, "in time") {
 		t.Errorf("%s %q", resp.Status, body)
 	}
 	close(g.open)
-	if n := f.counters("shop", release.Blue); n.Own != 1 || n.Errors != 1 {
+	if n := f.counters("shop", vocab.Blue); n.Own != 1 || n.Errors != 1 {
 		t.Errorf("counted %+v", n)
 	}
 }
@@ -559,7 +559,7 @@ func TestAClientsBrokenBodyIsNotTheAppsError(t *testing.T) {
 			p.patience.body = 100 * time.Millisecond
 		}
 	})
-	f.put("shop", config(1, release.Blue, blue(target(t, says("ok")))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, says("ok")))))
 	const head = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 	if got := f.raw(head + "zz\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") {
 		t.Errorf("a broken chunk: %q", got)
@@ -568,7 +568,7 @@ func TestAClientsBrokenBodyIsNotTheAppsError(t *testing.T) {
 	if got := f.raw(head + "5\r\nab"); !strings.HasPrefix(got, "HTTP/1.1 408") {
 		t.Errorf("a body that stops: %q after %s", got, time.Since(begin))
 	}
-	if n := f.counters("shop", release.Blue); n.Errors != 0 || n.Classes["4xx"] != 2 {
+	if n := f.counters("shop", vocab.Blue); n.Errors != 0 || n.Classes["4xx"] != 2 {
 		t.Errorf("counted %+v", n)
 	}
 	// A body that comes slowly, but comes, may take its time.
@@ -596,7 +596,7 @@ func TestAClientThatTakesNothingIsLeft(t *testing.T) {
 			p.patience.answer = 100 * time.Millisecond
 		}
 	})
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/" { // pauses for longer than the patience with the client
 			fmt.Fprint(w, "a")
 			_ = http.NewResponseController(w).Flush()
@@ -613,10 +613,10 @@ func TestAClientThatTakesNothingIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the stuck answer ends", func() bool {
-		n := f.counters("shop", release.Blue)
+		n := f.counters("shop", vocab.Blue)
 		return n.Requests == 1 && n.InFlight == 0
 	})
-	if n := f.counters("shop", release.Blue); n.Errors != 0 {
+	if n := f.counters("shop", vocab.Blue); n.Errors != 0 {
 		t.Errorf("it counts as the app's: %+v", n)
 	}
 	for path, want := range map[string]string{"/more": "ab", "/ends": "a"} {
@@ -629,7 +629,7 @@ func TestAClientThatTakesNothingIsLeft(t *testing.T) {
 func TestFramingThatTwoReadersReadDifferently(t *testing.T) {
 	f := start(t, nil)
 	var hits atomic.Int64
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		hits.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, r.URL.Path)
@@ -661,14 +661,14 @@ func TestFramingThatTwoReadersReadDifferently(t *testing.T) {
 
 func TestLargeHeadsAreRefused(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, says("ok")))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, says("ok")))))
 	if got := f.raw("GET / HTTP/1.1\r\nHost: a.test\r\nX: " + strings.Repeat("x", maxHead+8192) + "\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431") {
 		t.Errorf("%.80q", got)
 	}
 	if resp, _ := f.get("/" + strings.Repeat("x", maxTarget)); resp.StatusCode != http.StatusRequestURITooLong {
 		t.Errorf("a long target: %s", resp.Status)
 	}
-	f.put("shop", config(2, release.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+	f.put("shop", config(2, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X", strings.Repeat("x", 300<<10))
 	}))))
 	if resp, _ := f.get("/"); resp.StatusCode != http.StatusBadGateway {
@@ -678,7 +678,7 @@ func TestLargeHeadsAreRefused(t *testing.T) {
 
 func TestUnknownHostsAndPaths(t *testing.T) {
 	f := start(t, nil)
-	app := config(1, release.Blue, blue(target(t, says("ok"))))
+	app := config(1, vocab.Blue, blue(target(t, says("ok"))))
 	app.Routes[0].Path = "/api/"
 	f.put("shop", app)
 	for _, c := range []struct{ host, path, want string }{

@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // generation is one configuration of an app, as it serves.
 type generation struct {
 	app    string
 	config App // in normal form
-	sets   map[release.Colour]*set
+	sets   map[vocab.Colour]*set
 	live   *set    // nil when no colour is live
 	window *window // nil: bursts are not asked for
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // front is a whole proxy on loopback: clients' side, control socket, client of it.
@@ -86,7 +86,7 @@ func (f *front) put(app string, a App) Switched {
 	return done
 }
 
-func (f *front) counters(app string, colour release.Colour) Counters {
+func (f *front) counters(app string, colour vocab.Colour) Counters {
 	f.t.Helper()
 	st, err := f.Client.App(f.t.Context(), app)
 	if err != nil {
@@ -175,8 +175,8 @@ func says(word string) http.HandlerFunc {
 }
 
 // config is an app with the service web on a.test/.
-func config(generation uint64, live release.Colour, targets map[release.Colour][]string) App {
-	a := App{Generation: generation, Live: live, State: StateServe, Targets: map[release.Colour]map[string][]string{},
+func config(generation uint64, live vocab.Colour, targets map[vocab.Colour][]string) App {
+	a := App{Generation: generation, Live: live, State: StateServe, Targets: map[vocab.Colour]map[string][]string{},
 		Routes: []Route{{Host: "a.test", Path: "/", Service: "web"}}}
 	for colour, addresses := range targets {
 		a.Targets[colour] = map[string][]string{"web": addresses}
@@ -184,8 +184,8 @@ func config(generation uint64, live release.Colour, targets map[release.Colour][
 	return a
 }
 
-func blue(addresses ...string) map[release.Colour][]string {
-	return map[release.Colour][]string{release.Blue: addresses}
+func blue(addresses ...string) map[vocab.Colour][]string {
+	return map[vocab.Colour][]string{vocab.Blue: addresses}
 }
 
 // refused is an address that nobody listens on.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // TestInstead: one Put takes another app's place. No request is without a route, what was
@@ -26,8 +26,8 @@ func TestInstead(t *testing.T) {
 		}
 		says("old")(w, r)
 	})
-	at := map[release.Colour][]string{release.Blue: {old}, release.Green: {target(t, says("new"))}}
-	f.put("shop", config(5, release.Blue, blue(old)))
+	at := map[vocab.Colour][]string{vocab.Blue: {old}, vocab.Green: {target(t, says("new"))}}
+	f.put("shop", config(5, vocab.Blue, blue(old)))
 	var failed atomic.Int64
 	load, stop := context.WithCancel(ctx)
 	loaded := make(chan struct{})
@@ -52,20 +52,20 @@ func TestInstead(t *testing.T) {
 	<-entered
 
 	// Another app may not have the route, and an older generation not the place.
-	if _, err := f.Proxy.Put(ctx, "other", config(1, release.Green, at)); err == nil || !strings.Contains(err.Error(), "belongs to the app shop") {
+	if _, err := f.Proxy.Put(ctx, "other", config(1, vocab.Green, at)); err == nil || !strings.Contains(err.Error(), "belongs to the app shop") {
 		t.Errorf("another app's route: %v", err)
 	}
 	var stale *StaleError
 	for _, generation := range []uint64{4, 5} {
-		if _, err := f.Proxy.Put(ctx, "shop2", config(generation, release.Green, at), "shop"); !errors.As(err, &stale) || stale.Current != 5 {
+		if _, err := f.Proxy.Put(ctx, "shop2", config(generation, vocab.Green, at), "shop"); !errors.As(err, &stale) || stale.Current != 5 {
 			t.Errorf("generation %d takes the place of 5: %v", generation, err)
 		}
 	}
-	if _, err := f.Proxy.Put(ctx, "shop2", config(6, release.Green, at), "shop2"); err == nil {
+	if _, err := f.Proxy.Put(ctx, "shop2", config(6, vocab.Green, at), "shop2"); err == nil {
 		t.Error("an app takes its own place")
 	}
 	for range 2 { // again is success
-		if _, err := f.Proxy.Put(ctx, "shop2", config(6, release.Green, at), "shop", "never"); err != nil {
+		if _, err := f.Proxy.Put(ctx, "shop2", config(6, vocab.Green, at), "shop", "never"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,12 +75,12 @@ func TestInstead(t *testing.T) {
 	if _, text := f.get("/"); text != "new" {
 		t.Errorf("answers %q", text)
 	}
-	if n := f.counters("shop2", release.Blue).InFlight; n != 1 {
+	if n := f.counters("shop2", vocab.Blue).InFlight; n != 1 {
 		t.Errorf("%d in flight on the old target, want the slow one", n)
 	}
 	drained := make(chan error)
 	go func() {
-		done, err := f.Proxy.Drain(ctx, "shop2", release.Blue, time.Minute, time.Minute)
+		done, err := f.Proxy.Drain(ctx, "shop2", vocab.Blue, time.Minute, time.Minute)
 		if done.Cut != 0 {
 			err = errors.Join(err, errors.New("it was cut"))
 		}
@@ -99,7 +99,7 @@ func TestInstead(t *testing.T) {
 		t.Errorf("%d requests failed", n)
 	}
 	// Going back is a flip under the new name.
-	f.put("shop2", config(7, release.Blue, at))
+	f.put("shop2", config(7, vocab.Blue, at))
 	if _, text := f.get("/"); text != "old" {
 		t.Errorf("after the flip: %q", text)
 	}

@@ -36,6 +36,8 @@ type line struct {
 	firstErr error
 	timedOut bool
 	now      flying // the request that runs
+	both     [2][]byte
+	pieces   net.Buffers
 
 	// deadline is when the line has waited for long enough, in the clock's nanoseconds;
 	// 0 is never, overdue that frontDoor has ended the wait.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // script is a target that answers each request of a connection with the next text, and
@@ -129,7 +129,7 @@ func TestAnswersOfEveryFraming(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := start(t, nil)
 			to, asked := script(t, c.answer)
-			f.put("shop", config(1, release.Blue, blue(to)))
+			f.put("shop", config(1, vocab.Blue, blue(to)))
 			conn := f.dial()
 			if _, err := io.WriteString(conn, ask); err != nil {
 				t.Fatal(err)
@@ -159,14 +159,14 @@ func TestAnswersOfEveryFraming(t *testing.T) {
 			if got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
-			eventually(t, "the request is counted out", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
+			eventually(t, "the request is counted out", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
 			f.Proxy.mu.Lock()
 			idle := len(f.Proxy.table.Load().apps["shop"].live.services["web"].replicas[0].pool.idle)
 			f.Proxy.mu.Unlock()
 			if (idle == 1) != c.kept {
 				t.Errorf("%d idle connections, kept %t", idle, c.kept)
 			}
-			if n := f.counters("shop", release.Blue).Broken; (n == 1) != c.broken {
+			if n := f.counters("shop", vocab.Blue).Broken; (n == 1) != c.broken {
 				t.Errorf("%d broken, want %t", n, c.broken)
 			}
 			if n := len(asked()); n != 1 {
@@ -185,7 +185,7 @@ func TestBytesThatNobodyAskedForAreNoAnswer(t *testing.T) {
 	f := start(t, nil)
 	answer := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
 	to, asked := script(t, answer+"|HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", answer)
-	f.put("shop", config(1, release.Blue, blue(to)))
+	f.put("shop", config(1, vocab.Blue, blue(to)))
 	conn := f.dial()
 	for range 3 {
 		if _, err := io.WriteString(conn, ask); err != nil {
@@ -204,7 +204,7 @@ func TestBytesThatNobodyAskedForAreNoAnswer(t *testing.T) {
 // TestRequestsInOnePiece are answered one after the other, in their order.
 func TestRequestsInOnePiece(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL.Path, len(body))
 	}))))
@@ -237,7 +237,7 @@ func TestRequestsInOnePiece(t *testing.T) {
 // was sent behind it.
 func TestALineGoesOnOnTheGeneralPath(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, mirror))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, mirror))))
 	conn := f.dial()
 	if _, err := io.WriteString(conn, ask+"GET /y HTTP/1.1\r\nHost: a.test\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n"+ask); err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestALineGoesOnOnTheGeneralPath(t *testing.T) {
 func TestLargeBodiesMoveThroughTheKernel(t *testing.T) {
 	f := start(t, nil)
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 		_, _ = w.Write(body)
 	}))))
@@ -280,7 +280,7 @@ func TestLargeBodiesMoveThroughTheKernel(t *testing.T) {
 			t.Fatal("another body")
 		}
 	}
-	if c := f.counters("shop", release.Blue); c.Broken != 0 || c.Requests != 3 {
+	if c := f.counters("shop", vocab.Blue); c.Broken != 0 || c.Requests != 3 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -305,7 +305,7 @@ func (h *breaks) Handle(_ context.Context, r slog.Record) error {
 func TestAMistakeCostsOneConnection(t *testing.T) {
 	h := &breaks{Handler: slog.DiscardHandler, at: "request not answered by the app"}
 	f := start(t, func(opt *Options, _ *Proxy) { opt.Log = slog.New(h) })
-	f.put("shop", config(1, release.Blue, blue(refused(t))))
+	f.put("shop", config(1, vocab.Blue, blue(refused(t))))
 	conn, other := f.dial(), f.dial()
 	if _, err := io.WriteString(conn, ask); err != nil {
 		t.Fatal(err)
@@ -319,7 +319,7 @@ func TestAMistakeCostsOneConnection(t *testing.T) {
 	if got := answersTo(t, other, "GET", 1); got[0] != "502 502 the app does not answer\n" {
 		t.Errorf("%q", got)
 	}
-	eventually(t, "both are counted out", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
+	eventually(t, "both are counted out", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
 	if n := f.Proxy.table.Load().apps["shop"].headless.Load(); !h.done.Load() || n != 0 {
 		t.Errorf("broke %t, %d without head", h.done.Load(), n)
 	}
@@ -328,7 +328,7 @@ func TestAMistakeCostsOneConnection(t *testing.T) {
 // TestAHeadThatComesByteByByte is served, and costs no more than its bytes.
 func TestAHeadThatComesByteByByte(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, says("blue")))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, says("blue")))))
 	conn := f.dial()
 	for i := range ask {
 		if _, err := io.WriteString(conn, ask[i:i+1]); err != nil {
@@ -342,6 +342,12 @@ func TestAHeadThatComesByteByByte(t *testing.T) {
 
 // TestAUsualRequestAllocatesNothing: the collector has no work with them.
 func TestAUsualRequestAllocatesNothing(t *testing.T) {
+	for _, size := range []int{5, 3000, 12_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) { allocations(t, strings.Repeat("x", size)) })
+	}
+}
+
+func allocations(t *testing.T, body string) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
@@ -352,7 +358,7 @@ func TestAUsualRequestAllocatesNothing(t *testing.T) {
 	}
 	defer l.Close()
 	go func() {
-		answer := []byte("HTTP/1.1 200 OK\r\nDate: Sat, 28 Nov 2026 12:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello")
+		answer := []byte("HTTP/1.1 200 OK\r\nDate: Sat, 28 Nov 2026 12:00:00 GMT\r\nContent-Length: " + fmt.Sprint(len(body)) + "\r\n\r\n" + body)
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -372,19 +378,27 @@ func TestAUsualRequestAllocatesNothing(t *testing.T) {
 			}()
 		}
 	}()
-	app := config(1, release.Blue, blue(l.Addr().String()))
+	app := config(1, vocab.Blue, blue(l.Addr().String()))
 	app.Burst = &Burst{Errors: 0.5, Requests: 25}
 	f.put("shop", app)
 	conn := f.dial()
 	out := []byte("GET /some/path?and=query HTTP/1.1\r\nHost: a.test\r\nUser-Agent: test\r\nAccept: */*\r\nCookie: a=b; c=d\r\n\r\n")
-	in := make([]byte, 4096)
+	in := make([]byte, 64<<10)
 	var failed atomic.Value
 	once := func() {
 		if _, err := conn.Write(out); err != nil {
 			failed.Store(err)
 		}
-		if n, err := conn.Read(in); err != nil || !bytes.Contains(in[:n], []byte("\r\n\r\nhello")) {
-			failed.Store(fmt.Errorf("%q %v", in[:n], err))
+		for have := 0; ; {
+			n, err := conn.Read(in[have:])
+			have += n
+			if err != nil {
+				failed.Store(err)
+				return
+			}
+			if end := bytes.Index(in[:have], []byte("\r\n\r\n")); end > 0 && have-end-4 >= len(body) {
+				return
+			}
 		}
 	}
 	for range 200 {

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // Options shape a Proxy.
@@ -105,7 +105,7 @@ func New(opt Options) (*Proxy, error) {
 
 // generation makes an app's next one. Sets that stay what they are go on in it.
 func (p *Proxy) generation(app string, config App, before *generation) *generation {
-	g := &generation{app: app, config: config, sets: map[release.Colour]*set{}, window: newWindow(config.Burst)}
+	g := &generation{app: app, config: config, sets: map[vocab.Colour]*set{}, window: newWindow(config.Burst)}
 	for colour, targets := range config.Targets {
 		if before != nil && before.sets[colour] != nil && before.sets[colour].same(config.Releases[colour], targets) {
 			g.sets[colour] = before.sets[colour]
@@ -233,7 +233,7 @@ func (p *Proxy) mark(t *table) {
 	live := map[*set]bool{}
 	for _, name := range slices.Sorted(maps.Keys(t.apps)) {
 		g := t.apps[name]
-		for _, colour := range []release.Colour{release.Blue, release.Green} {
+		for _, colour := range []vocab.Colour{vocab.Blue, vocab.Green} {
 			if s := g.sets[colour]; s != nil {
 				keep[s] = true
 				if !slices.Contains(p.sets, s) {
@@ -281,7 +281,7 @@ func (p *Proxy) Apps() map[string]Status {
 }
 
 func (p *Proxy) status(g *generation) Status {
-	st := Status{App: g.config, SwitchedAt: g.switchedAt, Durable: p.durable, Held: g.held.Load(), Colours: map[release.Colour]Counters{}}
+	st := Status{App: g.config, SwitchedAt: g.switchedAt, Durable: p.durable, Held: g.held.Load(), Colours: map[vocab.Colour]Counters{}}
 	for colour, s := range g.sets {
 		st.Colours[colour] = s.counters.snapshot()
 	}

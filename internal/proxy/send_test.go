@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // summed answers with the length and the sum of what it got.
@@ -41,7 +41,7 @@ func TestBodiesThatArePassedOnAsTheyCome(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := start(t, nil)
-			f.put("shop", config(1, release.Blue, blue(target(t, summed))))
+			f.put("shop", config(1, vocab.Blue, blue(target(t, summed))))
 			conn := f.dial()
 			go func() {
 				for _, text := range []string{c.text, c.text + ask} {
@@ -61,7 +61,7 @@ func TestBodiesThatArePassedOnAsTheyCome(t *testing.T) {
 			if n := f.Proxy.front.unusual.Load(); n != c.unusual {
 				t.Errorf("%d lines went to the general path", n)
 			}
-			if c := f.counters("shop", release.Blue); c.Requests != 3 || c.Errors != 0 || c.InFlight != 0 {
+			if c := f.counters("shop", vocab.Blue); c.Requests != 3 || c.Errors != 0 || c.InFlight != 0 {
 				t.Errorf("%+v", c)
 			}
 		})
@@ -91,7 +91,7 @@ func TestBodiesThatEndTooSoon(t *testing.T) {
 				}
 			})
 			ends := make(chan string, 1)
-			f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+			f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 				_, err := io.Copy(io.Discard, r.Body)
 				ends <- fmt.Sprint(err)
 			}))))
@@ -119,8 +119,8 @@ func TestBodiesThatEndTooSoon(t *testing.T) {
 				}
 			default: // never asked, or not at its end
 			}
-			eventually(t, "the request is counted out", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
-			if c := f.counters("shop", release.Blue); c.Errors != 0 {
+			eventually(t, "the request is counted out", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
+			if c := f.counters("shop", vocab.Blue); c.Errors != 0 {
 				t.Errorf("%+v", c)
 			}
 		})
@@ -132,7 +132,7 @@ func closeWrite(c interface{ CloseWrite() error }) { _ = c.CloseWrite() }
 // TestAnAnswerBeforeTheBody reaches the client, and the line ends behind it.
 func TestAnAnswerBeforeTheBody(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
 	}))))
@@ -148,13 +148,13 @@ func TestAnAnswerBeforeTheBody(t *testing.T) {
 	if resp.StatusCode != 413 || string(body) != "too much\n" || err != nil || !resp.Close {
 		t.Errorf("%s %q %v, close %t", resp.Status, body, err, resp.Close)
 	}
-	eventually(t, "the request is counted out", func() bool { return f.counters("shop", release.Blue).InFlight == 0 })
+	eventually(t, "the request is counted out", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
 }
 
 // TestAnAnswerWhileTheBodyComes: both directions are open at once.
 func TestAnAnswerWhileTheBodyComes(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if err := rc.EnableFullDuplex(); err != nil {
 			t.Error(err)

@@ -14,13 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 func TestLeavingFinishesWhatRuns(t *testing.T) {
 	f := start(t, nil)
 	g := newGate()
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/fast" {
 			fmt.Fprint(w, "fast")
 			return
@@ -66,7 +66,7 @@ func TestLeavingFinishesWhatRuns(t *testing.T) {
 
 func TestLeavingSaysGoodbyeToWebSockets(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(socketTarget(t, "one"))))
+	f.put("shop", config(1, vocab.Blue, blue(socketTarget(t, "one"))))
 	c, in := f.socket("/", "one")
 	ended := make(chan error, 1)
 	begin := time.Now()
@@ -84,7 +84,7 @@ func TestLeavingSaysGoodbyeToWebSockets(t *testing.T) {
 func TestLeavingEndsAWebSocketThatIsJustBegun(t *testing.T) {
 	f := start(t, nil)
 	arrived, open := make(chan struct{}), make(chan struct{})
-	f.put("shop", config(1, release.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-open
 		c, rw, err := http.NewResponseController(w).Hijack()
@@ -156,7 +156,7 @@ func TestTwoMayShareAPortOnlyWhenBothSaySo(t *testing.T) {
 
 func TestAFloodOfClientsWaitsAndTheProxyCanBeSteered(t *testing.T) {
 	f := startProxy(t, reopen(t, t.TempDir()), 3)
-	f.put("shop", config(1, release.Blue, blue(socketTarget(t, "one"))))
+	f.put("shop", config(1, vocab.Blue, blue(socketTarget(t, "one"))))
 	var flood []net.Conn
 	for range 2 {
 		c := f.dial()
@@ -173,7 +173,7 @@ func TestAFloodOfClientsWaitsAndTheProxyCanBeSteered(t *testing.T) {
 		t.Errorf("a fourth connection is served: %s", got)
 	case <-time.After(100 * time.Millisecond):
 	}
-	f.put("shop", config(2, release.Blue, blue(target(t, says("two")))))
+	f.put("shop", config(2, vocab.Blue, blue(target(t, says("two")))))
 	for i, c := range flood { // each gives a slot back, the upgraded one too; who comes next keeps it
 		if i > 0 {
 			waits = f.async("/")
@@ -276,8 +276,8 @@ func TestUnreachableTargetsAreReportedAndServedAllTheSame(t *testing.T) {
 	}
 	late := l.Addr().String()
 	l.Close()
-	mustPut(t, p, "shop", config(1, release.Blue, blue(late)))
-	other := config(1, release.Blue, blue(good))
+	mustPut(t, p, "shop", config(1, vocab.Blue, blue(late)))
+	other := config(1, vocab.Blue, blue(good))
 	other.Routes[0].Host = "b.test"
 	mustPut(t, p, "blog", other)
 

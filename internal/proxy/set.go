@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // set is the targets of one colour of an app, with their connections, counters and
@@ -19,7 +19,7 @@ import (
 // be given those of one that is gone.
 type set struct {
 	app      string // guarded by Proxy.mu: another app may take the place
-	colour   release.Colour
+	colour   vocab.Colour
 	release  string
 	targets  map[string][]string
 	services map[string]*service
@@ -63,7 +63,7 @@ const (
 	idleFor     = 60 * time.Second
 )
 
-func newSet(app string, colour release.Colour, version string, targets map[string][]string, answerTimeout time.Duration) *set {
+func newSet(app string, colour vocab.Colour, version string, targets map[string][]string, answerTimeout time.Duration) *set {
 	s := &set{app: app, colour: colour, release: version, targets: targets, services: map[string]*service{}, flights: map[*flight]struct{}{}}
 	for name, addresses := range targets {
 		svc := &service{}

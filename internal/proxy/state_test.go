@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // reopen is what a restart makes of a state directory.
@@ -97,8 +97,8 @@ func TestEveryDamageFallsBackToTheGoodCopy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			p := reopen(t, dir)
-			mustPut(t, p, "shop", config(1, release.Blue, blue("127.0.0.1:1")))
-			mustPut(t, p, "shop", config(2, release.Blue, blue("127.0.0.1:2")))
+			mustPut(t, p, "shop", config(1, vocab.Blue, blue("127.0.0.1:1")))
+			mustPut(t, p, "shop", config(2, vocab.Blue, blue("127.0.0.1:2")))
 			file := filepath.Join(dir, "state.json")
 			if damage == nil {
 				if err := os.Remove(file); err != nil {
@@ -121,7 +121,7 @@ func TestEveryDamageFallsBackToTheGoodCopy(t *testing.T) {
 				t.Errorf("nobody is told: %+v", all)
 			}
 			// The next write must not put the damaged file in the place of the copy.
-			mustPut(t, p, "shop", config(3, release.Blue, blue("127.0.0.1:3")))
+			mustPut(t, p, "shop", config(3, vocab.Blue, blue("127.0.0.1:3")))
 			if err := os.WriteFile(file, []byte("damaged"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestAStateThatCannotBeReadIsNeverNoRoutes(t *testing.T) {
 		t.Errorf("an unknown host: %s %q", resp.Status, body)
 	}
 	wantError(t, f.Client.Health(t.Context()), "started without its state")
-	f.put("shop", config(1, release.Blue, blue(target(t, says("x")))))
+	f.put("shop", config(1, vocab.Blue, blue(target(t, says("x")))))
 	if _, body := f.get("/"); body != "x" {
 		t.Errorf("a host that was put again: %q", body)
 	}
@@ -180,13 +180,13 @@ func TestAFullDiskDoesNotStopASwitch(t *testing.T) {
 	})
 	one, two := target(t, says("one")), target(t, says("two"))
 	full = false
-	if done := f.put("shop", config(1, release.Blue, blue(one))); !done.Durable {
+	if done := f.put("shop", config(1, vocab.Blue, blue(one))); !done.Durable {
 		t.Errorf("%+v", done)
 	}
 	f.Proxy.mu.Lock()
 	full = true
 	f.Proxy.mu.Unlock()
-	if done := f.put("shop", config(2, release.Blue, blue(two))); done.Durable {
+	if done := f.put("shop", config(2, vocab.Blue, blue(two))); done.Durable {
 		t.Errorf("a switch on a full disk says it is durable: %+v", done)
 	}
 	if _, body := f.get("/"); body != "two" {
@@ -212,7 +212,7 @@ func TestAFullDiskDoesNotStopASwitch(t *testing.T) {
 	f.Proxy.mu.Lock()
 	full = false
 	f.Proxy.mu.Unlock()
-	if done := f.put("shop", config(2, release.Blue, blue(two))); !done.Durable { // the same again tries again
+	if done := f.put("shop", config(2, vocab.Blue, blue(two))); !done.Durable { // the same again tries again
 		t.Errorf("with room again: %+v", done)
 	}
 	if err := f.Client.Health(t.Context()); err != nil {
@@ -234,14 +234,14 @@ func TestARealFilesystemThatIsFull(t *testing.T) {
 		}
 	}()
 	p := reopen(t, dir)
-	if done := mustPut(t, p, "shop", config(1, release.Blue, blue("127.0.0.1:1"))); !done.Durable {
+	if done := mustPut(t, p, "shop", config(1, vocab.Blue, blue("127.0.0.1:1"))); !done.Durable {
 		t.Fatalf("%+v", done)
 	}
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("the filesystem is not full: %v", err)
 	}
-	if done := mustPut(t, p, "shop", config(2, release.Blue, blue("127.0.0.1:2"))); done.Durable {
+	if done := mustPut(t, p, "shop", config(2, vocab.Blue, blue("127.0.0.1:2"))); done.Durable {
 		t.Errorf("%+v", done)
 	}
 	if got := generationOf(t, p, "shop"); got != 2 {
@@ -253,7 +253,7 @@ func TestARealFilesystemThatIsFull(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if done := mustPut(t, p, "shop", config(3, release.Blue, blue("127.0.0.1:3"))); !done.Durable {
+	if done := mustPut(t, p, "shop", config(3, vocab.Blue, blue("127.0.0.1:3"))); !done.Durable {
 		t.Errorf("%+v", done)
 	}
 	if got := generationOf(t, reopen(t, dir), "shop"); got != 3 {
@@ -262,7 +262,7 @@ func TestARealFilesystemThatIsFull(t *testing.T) {
 }
 
 func FuzzState(f *testing.F) {
-	good, err := encodeState(saved{Seq: 7, Apps: map[string]App{"shop": config(1, release.Blue, blue("127.0.0.1:1")).normal()}})
+	good, err := encodeState(saved{Seq: 7, Apps: map[string]App{"shop": config(1, vocab.Blue, blue("127.0.0.1:1")).normal()}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package proxy
 import (
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // Status is what the proxy serves for an app, and what it has counted.
@@ -13,7 +13,7 @@ type Status struct {
 	Durable    bool      `json:"durable"`        // false: a restart would serve the generation before
 	Held       int64     `json:"held,omitempty"` // requests that wait for the end of a pause
 	// Colours counts per colour, from when its present targets took it.
-	Colours map[release.Colour]Counters `json:"colours,omitempty"`
+	Colours map[vocab.Colour]Counters `json:"colours,omitempty"`
 }
 
 // Counters are one colour's.
@@ -56,13 +56,13 @@ const (
 
 // Event is something that the proxy saw. Seq grows strictly, restarts included.
 type Event struct {
-	Seq        uint64         `json:"seq"`
-	Time       time.Time      `json:"time"`
-	Kind       Kind           `json:"kind"`
-	App        string         `json:"app,omitempty"`
-	Generation uint64         `json:"generation,omitempty"`
-	Colour     release.Colour `json:"colour,omitempty"`
-	Errors     int            `json:"errors,omitempty"`   // burst: 5xx among
-	Requests   int            `json:"requests,omitempty"` // so many last answers
-	Text       string         `json:"text,omitempty"`
+	Seq        uint64       `json:"seq"`
+	Time       time.Time    `json:"time"`
+	Kind       Kind         `json:"kind"`
+	App        string       `json:"app,omitempty"`
+	Generation uint64       `json:"generation,omitempty"`
+	Colour     vocab.Colour `json:"colour,omitempty"`
+	Errors     int          `json:"errors,omitempty"`   // burst: 5xx among
+	Requests   int          `json:"requests,omitempty"` // so many last answers
+	Text       string       `json:"text,omitempty"`
 }

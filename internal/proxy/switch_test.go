@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // TestSwitchUnderLoad moves an app to and fro while requests of all sorts run. No
@@ -28,11 +28,11 @@ func TestSwitchUnderLoad(t *testing.T) {
 			fmt.Fprintf(w, "%s %s %d", name, r.Method, n)
 		})
 	}
-	at := map[release.Colour][]string{release.Blue: {app("blue"), app("blue")}, release.Green: {app("green"), app("green")}}
+	at := map[vocab.Colour][]string{vocab.Blue: {app("blue"), app("blue")}, vocab.Green: {app("green"), app("green")}}
 	put := func(generation uint64) {
-		a := config(generation, release.Blue, at)
+		a := config(generation, vocab.Blue, at)
 		if generation%2 == 0 {
-			a.Live = release.Green
+			a.Live = vocab.Green
 		}
 		// Another prefix of the same app moves with it.
 		a.Routes = append(a.Routes, Route{Host: "a.test", Path: "/ai/", Service: "web", StripPath: true})
@@ -121,7 +121,7 @@ func TestSwitchUnderLoad(t *testing.T) {
 		t.Errorf("only %d generations had requests: the test does not test", len(perGeneration))
 	}
 	var counted uint64
-	for _, c := range []release.Colour{release.Blue, release.Green} {
+	for _, c := range []vocab.Colour{vocab.Blue, vocab.Green} {
 		n := f.counters("shop", c)
 		counted += n.Requests
 		if n.Errors != 0 || n.InFlight != 0 {
@@ -151,11 +151,11 @@ func TestChoiceIsCountedBeforeItIsMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.store.write = func(file string, data []byte) error { return nil } // as fast as it can be
-	at := map[release.Colour][]string{release.Blue: {"127.0.0.1:1"}, release.Green: {"127.0.0.1:2"}}
+	at := map[vocab.Colour][]string{vocab.Blue: {"127.0.0.1:1"}, vocab.Green: {"127.0.0.1:2"}}
 	app := func(generation uint64) App {
-		a := config(generation, release.Blue, at)
+		a := config(generation, vocab.Blue, at)
 		if generation%2 == 0 {
-			a.Live = release.Green
+			a.Live = vocab.Green
 		}
 		return a
 	}
@@ -220,14 +220,14 @@ func TestALateChoiceIsMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustPut(t, p, "shop", config(1, release.Blue, blue("127.0.0.1:1")))
+	mustPut(t, p, "shop", config(1, vocab.Blue, blue("127.0.0.1:1")))
 	old := p.table.Load()
 	g := old.apps["shop"]
 	if _, ok := p.join(old, g); !ok || g.headless.Load() != 1 || g.live.counters.inFlight.Load() != 1 {
 		t.Errorf("before the switch: %v, %d counted in", ok, g.headless.Load())
 	}
 	g.leave()
-	mustPut(t, p, "shop", config(2, release.Blue, blue("127.0.0.1:2")))
+	mustPut(t, p, "shop", config(2, vocab.Blue, blue("127.0.0.1:2")))
 	if _, ok := p.join(old, g); ok {
 		t.Error("a generation that has ended is chosen")
 	}
@@ -248,13 +248,13 @@ func TestSwitchClosesIdleConnectionsOfTheOldColour(t *testing.T) {
 		}
 	})
 	two := target(t, says("two"))
-	f.put("shop", both(1, release.Blue, one, two))
+	f.put("shop", both(1, vocab.Blue, one, two))
 	for range 5 {
 		f.get("/")
 	}
 	if n := open.Load(); n != 1 {
 		t.Errorf("%d connections for requests one after the other, want a kept one", n)
 	}
-	f.put("shop", both(2, release.Green, one, two))
+	f.put("shop", both(2, vocab.Green, one, two))
 	eventually(t, "the old colour's idle connection closes", func() bool { return open.Load() == 0 })
 }

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // table says where each request goes. It never changes: a switch makes a new one.
@@ -79,7 +79,7 @@ func (t *table) with(app string, gen *generation, gone ...string) (*table, error
 func (t *table) find(host, path string) *entry {
 	entries := t.hosts[host]
 	for i := range entries {
-		if (release.Route{Host: host, Path: entries[i].Path}).Covers(host, path) {
+		if vocab.Covers(entries[i].Path, path) {
 			return &entries[i]
 		}
 	}

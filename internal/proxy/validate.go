@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // What one app may have, so that no configuration fills the memory.
@@ -27,7 +27,7 @@ const (
 func (a App) validate(name string) error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if !release.ValidApp(name) {
+	if !vocab.ValidApp(name) {
 		bad("%q is not the name of an app", short(name))
 	}
 	if a.Generation == 0 {
@@ -39,8 +39,8 @@ func (a App) validate(name string) error {
 		bad("state: %q is not serve, pause or maintenance", short(string(a.State)))
 	}
 	switch a.Live {
-	case release.Blue, release.Green:
-	case release.Shared:
+	case vocab.Blue, vocab.Green:
+	case vocab.Shared:
 		if a.State != StateMaintenance {
 			bad("live: a colour must be live, unless the state is maintenance")
 		}
@@ -53,7 +53,7 @@ func (a App) validate(name string) error {
 		}
 	}
 	for _, colour := range slices.Sorted(maps.Keys(a.Releases)) {
-		if v := a.Releases[colour]; colour != release.Blue && colour != release.Green || len(v) > maxReleaseOf || !printable(v) {
+		if v := a.Releases[colour]; colour != vocab.Blue && colour != vocab.Green || len(v) > maxReleaseOf || !printable(v) {
 			bad("releases.%s: %q is not a version", short(string(colour)), short(v))
 		}
 	}
@@ -72,16 +72,16 @@ func validInstead(app string, instead []string) error {
 		return fmt.Errorf("instead: more than %d apps", maxInstead)
 	}
 	for _, name := range instead {
-		if !release.ValidApp(name) || name == app {
+		if !vocab.ValidApp(name) || name == app {
 			return fmt.Errorf("instead: %q is not the name of another app", short(name))
 		}
 	}
 	return nil
 }
 
-func validTargets(colour release.Colour, services map[string][]string) (problems []error) {
+func validTargets(colour vocab.Colour, services map[string][]string) (problems []error) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if colour != release.Blue && colour != release.Green {
+	if colour != vocab.Blue && colour != vocab.Green {
 		bad("not blue or green")
 	}
 	if len(services) > maxServices {

@@ -14,7 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // frame is one WebSocket frame of a server.
@@ -132,16 +132,16 @@ func (f *front) socket(path, name string) (net.Conn, *bufio.Reader) {
 }
 
 // both is a config with blue and green on addresses of their own.
-func both(generation uint64, live release.Colour, blue, green string) App {
-	return config(generation, live, map[release.Colour][]string{release.Blue: {blue}, release.Green: {green}})
+func both(generation uint64, live vocab.Colour, blue, green string) App {
+	return config(generation, live, map[vocab.Colour][]string{vocab.Blue: {blue}, vocab.Green: {green}})
 }
 
 func TestWebSocketOutlivesTheSwitchAndIsDrainedWithACloseFrame(t *testing.T) {
 	f := start(t, nil)
 	one, two := socketTarget(t, "one"), socketTarget(t, "two")
-	f.put("shop", both(1, release.Blue, one, two))
+	f.put("shop", both(1, vocab.Blue, one, two))
 	c, in := f.socket("/", "one")
-	f.put("shop", both(2, release.Green, one, two))
+	f.put("shop", both(2, vocab.Green, one, two))
 	f.socket("/", "two")
 	echo := frame(0x82, []byte("still there"), true)
 	if _, err := c.Write(echo); err != nil {
@@ -151,7 +151,7 @@ func TestWebSocketOutlivesTheSwitchAndIsDrainedWithACloseFrame(t *testing.T) {
 	if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, echo) {
 		t.Fatalf("after the switch: %q %v", got, err)
 	}
-	if n := f.counters("shop", release.Blue); n.Upgraded != 1 || n.InFlight != 1 || n.Classes["1xx"] != 1 {
+	if n := f.counters("shop", vocab.Blue); n.Upgraded != 1 || n.InFlight != 1 || n.Classes["1xx"] != 1 {
 		t.Errorf("blue counts %+v", n)
 	}
 	type result struct {
@@ -160,7 +160,7 @@ func TestWebSocketOutlivesTheSwitchAndIsDrainedWithACloseFrame(t *testing.T) {
 	}
 	end := make(chan result, 1)
 	go func() {
-		done, err := f.Client.Drain(t.Context(), "shop", release.Blue, 10*time.Millisecond, 100*time.Millisecond)
+		done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 10*time.Millisecond, 100*time.Millisecond)
 		end <- result{done, err}
 	}()
 	got = make([]byte, len(closeFrame))
@@ -172,10 +172,10 @@ func TestWebSocketOutlivesTheSwitchAndIsDrainedWithACloseFrame(t *testing.T) {
 	if r.err != nil || r.done.Cut != 1 {
 		t.Errorf("drained %+v %v", r.done, r.err)
 	}
-	if n := f.counters("shop", release.Blue); n.Upgraded != 0 || n.InFlight != 0 || n.Cut != 1 {
+	if n := f.counters("shop", vocab.Blue); n.Upgraded != 0 || n.InFlight != 0 || n.Cut != 1 {
 		t.Errorf("blue counts %+v", n)
 	}
-	if n := f.counters("shop", release.Green); n.Upgraded != 1 {
+	if n := f.counters("shop", vocab.Green); n.Upgraded != 1 {
 		t.Errorf("green counts %+v", n)
 	}
 }
@@ -183,13 +183,13 @@ func TestWebSocketOutlivesTheSwitchAndIsDrainedWithACloseFrame(t *testing.T) {
 func TestNoCloseFrameInTheMiddleOfAnother(t *testing.T) {
 	f := start(t, nil)
 	one, two := socketTarget(t, "one"), socketTarget(t, "two")
-	f.put("shop", both(1, release.Blue, one, two))
+	f.put("shop", both(1, vocab.Blue, one, two))
 	_, in := f.socket("/half", "one")
 	if _, err := io.ReadFull(in, make([]byte, 4)); err != nil {
 		t.Fatal(err)
 	}
-	f.put("shop", both(2, release.Green, one, two))
-	if done, err := f.Client.Drain(t.Context(), "shop", release.Blue, 0, 0); err != nil || done.Cut != 1 {
+	f.put("shop", both(2, vocab.Green, one, two))
+	if done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 0, 0); err != nil || done.Cut != 1 {
 		t.Errorf("drained %+v %v", done, err)
 	}
 	if rest, _ := io.ReadAll(in); len(rest) != 0 {
@@ -199,7 +199,7 @@ func TestNoCloseFrameInTheMiddleOfAnother(t *testing.T) {
 
 func TestOnlyWebSocketsAreTunnels(t *testing.T) {
 	f := start(t, nil)
-	f.put("shop", config(1, release.Blue, blue(socketTarget(t, "one"))))
+	f.put("shop", config(1, vocab.Blue, blue(socketTarget(t, "one"))))
 	got := f.raw("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "one plain []") {
 		t.Errorf("h2c: %q", got)
@@ -221,7 +221,7 @@ func TestOnlyWebSocketsAreTunnels(t *testing.T) {
 			time.AfterFunc(time.Second, func() { c.Close() })
 		}
 	}()
-	f.put("shop", config(2, release.Blue, blue(rogue.Addr().String())))
+	f.put("shop", config(2, vocab.Blue, blue(rogue.Addr().String())))
 	if resp, body := f.get("/"); resp.StatusCode != http.StatusBadGateway || strings.Contains(body, "secret") {
 		t.Errorf("an upgrade by the target: %s %q", resp.Status, body)
 	}
@@ -244,18 +244,18 @@ func TestAClientThatReadsNothingDoesNotHoldTheDrain(t *testing.T) {
 			}
 		}
 	})
-	f.put("shop", both(1, release.Blue, flood, flood))
+	f.put("shop", both(1, vocab.Blue, flood, flood))
 	c := f.dial()
 	if _, err := io.WriteString(c, "GET /"+handshake); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the upgrade", func() bool { return f.counters("shop", release.Blue).Upgraded == 1 })
-	f.put("shop", both(2, release.Green, flood, flood))
+	eventually(t, "the upgrade", func() bool { return f.counters("shop", vocab.Blue).Upgraded == 1 })
+	f.put("shop", both(2, vocab.Green, flood, flood))
 	begin := time.Now()
-	if done, err := f.Client.Drain(t.Context(), "shop", release.Blue, 0, 0); err != nil || done.Cut != 1 {
+	if done, err := f.Client.Drain(t.Context(), "shop", vocab.Blue, 0, 0); err != nil || done.Cut != 1 {
 		t.Errorf("drained %+v %v", done, err)
 	}
-	if n := f.counters("shop", release.Blue).InFlight; n != 0 {
+	if n := f.counters("shop", vocab.Blue).InFlight; n != 0 {
 		t.Errorf("%d in flight %s after the drain", n, time.Since(begin))
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/tealops/teal/internal/release"
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // answers feeds a window one answer a millisecond: x is an error, s is a second
@@ -101,7 +101,7 @@ func TestBurstIsReportedBeforeTheClientHasTheAnswer(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	app := config(7, release.Blue, blue(at))
+	app := config(7, vocab.Blue, blue(at))
 	app.Burst = &Burst{Errors: 0.5, Requests: 6}
 	f.put("shop", app)
 	seen := make(chan Event, 100)
@@ -127,7 +127,7 @@ func TestBurstIsReportedBeforeTheClientHasTheAnswer(t *testing.T) {
 		t.Fatalf("the client has the third error, and there are %d bursts", n)
 	}
 	e := <-seen
-	if e.Kind != EventBurst || e.App != "shop" || e.Generation != 7 || e.Colour != release.Blue || e.Errors != 3 || e.Requests != 6 {
+	if e.Kind != EventBurst || e.App != "shop" || e.Generation != 7 || e.Colour != vocab.Blue || e.Errors != 3 || e.Requests != 6 {
 		t.Errorf("the burst is %+v", e)
 	}
 	f.get("/")
@@ -142,7 +142,7 @@ func TestBurstIsReportedBeforeTheClientHasTheAnswer(t *testing.T) {
 	if n := len(burstsOf(f)); n != 1 {
 		t.Errorf("%d bursts: the window was not begun anew", n)
 	}
-	c := f.counters("shop", release.Blue)
+	c := f.counters("shop", vocab.Blue)
 	if c.Requests != 16 || c.Errors != 6 || c.Classes["2xx"] != 10 || c.Classes["5xx"] != 6 || c.Own != 0 || c.InFlight != 0 {
 		t.Errorf("counted %+v", c)
 	}
@@ -160,7 +160,7 @@ func burstsOf(f *front) (bursts []Event) {
 
 func TestOwnErrorsAreErrorsOfTheColour(t *testing.T) {
 	f := start(t, nil)
-	app := config(1, release.Blue, blue(refused(t)))
+	app := config(1, vocab.Blue, blue(refused(t)))
 	app.Burst = &Burst{Errors: 1, Requests: 2}
 	f.put("shop", app)
 	for range 2 {
@@ -168,7 +168,7 @@ func TestOwnErrorsAreErrorsOfTheColour(t *testing.T) {
 			t.Fatalf("%s %q", resp.Status, body)
 		}
 	}
-	if c := f.counters("shop", release.Blue); c.Requests != 2 || c.Errors != 2 || c.Own != 2 {
+	if c := f.counters("shop", vocab.Blue); c.Requests != 2 || c.Errors != 2 || c.Own != 2 {
 		t.Errorf("counted %+v", c)
 	}
 	if n := len(burstsOf(f)); n != 1 {

@@ -1,22 +1,16 @@
 package release
 
+import "github.com/tealops/teal/internal/vocab"
+
 // Colour is one of the two complete sets of an app's containers on a host.
 // The zero value is the colourless project of the shared services.
-type Colour string
+type Colour = vocab.Colour
 
 const (
-	Shared Colour = ""
-	Blue   Colour = "blue"
-	Green  Colour = "green"
+	Shared = vocab.Shared
+	Blue   = vocab.Blue
+	Green  = vocab.Green
 )
-
-// Other is the colour that c is swapped with; a first release (Shared) gets Blue.
-func (c Colour) Other() Colour {
-	if c == Blue {
-		return Green
-	}
-	return Blue
-}
 
 // Target is what a host runs of an app: a release and the host's own inputs to it
 // (keyed hash of resolved secrets and host values, hex; DESIGN 1).

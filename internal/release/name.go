@@ -2,7 +2,8 @@ package release
 
 import (
 	"regexp"
-	"strings"
+
+	"github.com/tealops/teal/internal/vocab"
 )
 
 var (
@@ -18,16 +19,11 @@ var (
 	semver     = regexp.MustCompile(`^v?(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
 )
 
-// ValidName reports whether s can name an environment or an app: 1 to 63 lower-case
-// letters, digits and inner dashes. An app's name may not end in a colour as well,
-// which ValidApp asks.
-func ValidName(s string) bool { return nameForm.MatchString(s) }
+// ValidName reports whether s can name an environment or an app.
+func ValidName(s string) bool { return vocab.ValidName(s) }
 
-// ValidApp reports whether s can name an app. `shop-blue` cannot: it is the project of
-// the app shop in blue.
-func ValidApp(s string) bool {
-	return ValidName(s) && !strings.HasSuffix(s, "-"+string(Blue)) && !strings.HasSuffix(s, "-"+string(Green))
-}
+// ValidApp reports whether s can name an app.
+func ValidApp(s string) bool { return vocab.ValidApp(s) }
 
 const (
 	lettersNext = "use letters, digits, dot, dash and underscore"

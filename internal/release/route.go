@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/tealops/teal/internal/vocab"
 )
 
 // RouteOf is a service's route.
@@ -16,10 +18,7 @@ type RouteOf struct {
 // longer one does: the path is the route's, or lies below it. "/ai" covers /ai and
 // /ai/x but not /air; "/ai/" covers /ai/x but not /ai.
 func (r Route) Covers(host, path string) bool {
-	if !strings.EqualFold(host, r.Host) || !strings.HasPrefix(path, r.Path) {
-		return false
-	}
-	return len(path) == len(r.Path) || strings.HasSuffix(r.Path, "/") || path[len(r.Path)] == '/'
+	return strings.EqualFold(host, r.Host) && vocab.Covers(r.Path, path)
 }
 
 // Routes lists the routes of all services, longest path first, then by host and
