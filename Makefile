@@ -5,10 +5,10 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKGS        := ./...
-UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/...
-RACE        := ./internal/rollout ./internal/sim ./internal/proxy ./internal/health ./internal/fleet ./internal/api ./cmd/agent
+UNIT        := ./cmd/... ./internal/... ./test/lint/... ./test/attacks/... ./test/bench-proxy
+RACE        := ./internal/rollout ./internal/sim ./internal/proxy/... ./internal/health ./internal/fleet ./internal/api ./cmd/agent
 
-.PHONY: systemd compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust bench-inputs flow fuzz fuzz-long deps clean engine tmux
+.PHONY: systemd compose compose-record build test unit race e2e sim attacks check fmt vet lint reference demo bench-swap bench-trust bench-inputs bench-proxy peers flow fuzz fuzz-long deps clean engine tmux
 
 build: ## the binaries, static, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/teal-agent ./cmd/agent
@@ -83,6 +83,15 @@ bench-inputs: ## following Git against go-git and the git program, as ratios
 
 bench-trust: ## verifying evidence against ssh-keygen and encoding/json, as ratios
 	$(GO) run ./test/bench-trust
+
+peers: ## the proxies of bench-proxy: installed when root on Debian or Ubuntu
+	@test/peers.sh
+
+ROUNDS  ?= 7
+SECONDS ?= 1
+ARGS    ?=
+bench-proxy: peers build ## teal-proxy against nginx, HAProxy and Caddy, as ratios; ROUNDS= and SECONDS= of each, ARGS='-only small'
+	$(GO) run ./test/bench-proxy -rounds '$(ROUNDS)' -seconds '$(SECONDS)' $(ARGS)
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
