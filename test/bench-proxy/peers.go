@@ -157,9 +157,11 @@ http {
 	})
 }
 
-// nginxConnections is per worker: one may get all clients, and as many backends. Each
-// costs memory, so there are no more than Debian's 768 or what a row needs.
-func nginxConnections(s setting) int { return max(768, 2*s.clients+64) }
+// nginxConnections is per worker. Memory is compared, and a table of connections is most
+// of nginx's, so all three can hold the same number of clients: what HAProxy and teal
+// are given, each with a connection to the backend, over the workers. One worker may
+// get all clients of a row.
+func nginxConnections(s setting) int { return max(2*s.clients+64, 2*s.haproxyConns()/runtime.NumCPU()) }
 
 // haproxyConns is far more than any row needs: HAProxy closes idle connections to the
 // backend when a quarter of the descriptors that this gives it is in use. It does not
