@@ -132,7 +132,8 @@ func TestHost(t *testing.T) {
 // 64 connections.
 func TestWatchKeepsItsConnection(t *testing.T) {
 	tl := &tool{socket: "x"}
-	if tl.client() != tl.client() {
+	first := tl.client()
+	if second := tl.client(); first != second {
 		t.Error("each request has a client, and so a connection, of its own")
 	}
 }

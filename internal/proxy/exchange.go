@@ -15,18 +15,17 @@ import (
 
 // flying is the request that a line carries.
 type flying struct {
-	gen      *generation
-	set      *set
-	route    Route
-	replica  *replica
-	chosen   time.Time
-	id       [26]byte // X-Request-Id, when the client sent none that is sane
-	ownID    []byte   // the client's
-	path     string   // the target as it is sent on, when it is not as it came
-	prefix   string   // what was stripped off it
-	headed   bool
-	answered bool
-	dirty    bool // the answer's framing is not at its end: nothing more may follow
+	gen     *generation
+	set     *set
+	route   Route
+	replica *replica
+	chosen  time.Time
+	id      [26]byte // X-Request-Id, when the client sent none that is sane
+	ownID   []byte   // the client's
+	path    string   // the target as it is sent on, when it is not as it came
+	prefix  string   // what was stripped off it
+	headed  bool
+	dirty   bool // the answer's framing is not at its end: nothing more may follow
 
 	// Of a body that is passed on as it comes.
 	sent   chan struct{} // closed when its sender has ended; nil when there is none

@@ -74,7 +74,7 @@ const (
 
 var (
 	desks = sync.Pool{New: func() any { return &desk{room: make([]byte, smallRoom), out: make([]byte, 0, smallRoom)} }}
-	rooms = sync.Pool{New: func() any { return make([]byte, largeRoom) }} //nolint:staticcheck // 64 KiB weigh more than the header of a slice
+	rooms = sync.Pool{New: func() any { return new([largeRoom]byte) }}
 )
 
 var (
@@ -194,7 +194,7 @@ func (l *line) leaveDesk() {
 	d := l.desk
 	l.desk = nil
 	if len(d.room) == largeRoom {
-		rooms.Put(d.room) //nolint:staticcheck // see rooms
+		rooms.Put((*[largeRoom]byte)(d.room))
 		d.room = make([]byte, smallRoom)
 	}
 	if cap(d.out) > smallRoom {
@@ -248,7 +248,7 @@ func (l *line) more() bool {
 		if used == largeRoom {
 			return false
 		}
-		room := rooms.Get().([]byte)
+		room := rooms.Get().(*[largeRoom]byte)[:]
 		copy(room, l.in)
 		l.room, l.in = room, room[:used]
 	}
