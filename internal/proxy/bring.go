@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"net/http"
 
 	"github.com/tealops/teal/internal/proxy/h1"
@@ -66,16 +65,18 @@ func (l *line) bring(t *targetConn, buf *[]byte, n int, pooled bool) (kept bool)
 		if l.resp.Status != http.StatusContinue || l.req.Expect {
 			l.out = appendHint(l.out[:0], &l.resp)
 			if !l.write(l.out) {
+				l.now.set.counters.aborted.Add(1)
+				l.now.dirty = true
 				l.drop(t)
 				return false
 			}
 		}
-		got, from = rest, 0
+		got, from, large = rest, 0, nil
+		l.until(l.proxy.opt.AnswerTimeout)
 		if len(got) == 0 {
 			answerPool.Put(buf)
-			large = nil
+			buf = nil
 			l.waits.Store(l.front.clock.Load())
-			l.until(l.proxy.opt.AnswerTimeout)
 			buf, n, err = t.read()
 			l.waits.Store(0)
 			if n == 0 {
@@ -109,7 +110,8 @@ func (l *line) pass(t *targetConn, rest []byte, pooled bool) (kept bool) {
 	case bodiless:
 		ok = l.write(l.out)
 		f.head()
-		clean = len(rest) == 0
+		// One that must have no body and says that it has may still send it.
+		clean = len(rest) == 0 && (r.Status != http.StatusNoContent || r.Length <= 0 && !r.Chunked)
 	case r.Chunked:
 		ok, clean = l.passChunks(t, rest)
 	case wrap:
@@ -142,7 +144,9 @@ func (l *line) write(b []byte) bool {
 	if l.timedOut {
 		return false
 	}
+	l.taking.Store(true)
 	_, err := l.tcp.Write(b)
+	l.taking.Store(false)
 	return err == nil
 }
 
@@ -161,7 +165,9 @@ func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
 		l.until(l.proxy.patience.answer)
 		began := l.front.clock.Load()
 		l.waits.Store(began)
-		n, err := l.tcp.ReadFrom(&io.LimitedReader{R: t.tcp, N: min(piece, left)})
+		l.taking.Store(true)
+		n, err := l.front.move(l.tcp, t.tcp, min(piece, left))
+		l.taking.Store(false)
 		l.waits.Store(0)
 		left -= n
 		if err != nil || n < min(piece, left+n) {
@@ -187,7 +193,9 @@ func (l *line) writeHead(body []byte) bool {
 	}
 	l.both = [2][]byte{l.out, body}
 	l.pieces = l.both[:]
+	l.taking.Store(true)
 	_, err := l.pieces.WriteTo(l.tcp) // one call for both
+	l.taking.Store(false)
 	l.both = [2][]byte{}
 	return err == nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -61,6 +62,10 @@ func (l *line) exchange(end int) lineEnd {
 		}
 		return lineGone
 	}
+	if l.deadline.Swap(0) == overdue { // its socket is of no use any more
+		l.close()
+		return lineGone
+	}
 	if !l.choose() {
 		return lineHanded
 	}
@@ -73,13 +78,12 @@ func (l *line) exchange(end int) lineEnd {
 		kept = l.carryStream(early)
 		size = len(l.in)
 	}
-	l.land()
-	if l.gone || l.now.dirty {
+	if ended := l.land(); ended || l.now.dirty {
 		l.close()
 		return lineGone
 	}
 	if l.in = l.in[size:]; l.now.behind != nil {
-		l.in = append(l.room[:0], l.now.behind...)
+		l.take(l.now.behind)
 	}
 	if !kept {
 		return lineEnded
@@ -127,7 +131,7 @@ func (l *line) choose() bool {
 		}
 		f.gen, f.set, f.route, f.chosen = e.gen, e.gen.live, e.Route, chosen
 		l.mu.Lock()
-		l.set, l.cut, l.gone, l.body = f.set, false, false, bodyComing
+		l.set, l.cut, l.body = f.set, false, bodyComing
 		l.mu.Unlock()
 		if f.route.StripPath {
 			f.prefix = strings.TrimSuffix(f.route.Path, "/")
@@ -291,9 +295,9 @@ func (l *line) connect(to *replica, fresh, once bool) (*targetConn, error) {
 	}
 	l.mu.Lock()
 	l.target = t
-	cut := l.cut
+	stop := l.cut || l.gone
 	l.mu.Unlock()
-	if cut {
+	if stop {
 		l.drop(t)
 		return nil, errCut
 	}
@@ -310,12 +314,14 @@ func (l *line) drop(t *targetConn) {
 
 // ask sends the request and waits for the first bytes of the answer.
 func (l *line) ask(t *targetConn, out, body []byte) (buf *[]byte, n int, err error) {
-	l.until(l.proxy.opt.AnswerTimeout)
+	if l.until(l.proxy.opt.AnswerTimeout); l.timedOut {
+		return nil, 0, errTimeout
+	}
 	l.waits.Store(l.front.clock.Load())
 	if len(body) == 0 {
 		buf, n, err = t.ask(out)
-	} else if _, err = t.tcp.Write(out); err == nil {
-		buf, n, err = t.ask(body)
+	} else if _, err = (&net.Buffers{out, body}).WriteTo(t.tcp); err == nil {
+		buf, n, err = t.read() // not ask: the answer may have come while this was sent
 	}
 	l.waits.Store(0)
 	if err == nil && n == 0 {
@@ -383,15 +389,18 @@ func (f *flying) on(r *replica) {
 	}
 }
 
-// land counts the request out.
-func (l *line) land() {
+// land counts the request out. ended is true when the line was ended meanwhile: its
+// socket may be past its time.
+func (l *line) land() (ended bool) {
 	f := &l.now
 	f.head()
 	f.on(nil)
 	l.mu.Lock()
 	l.set, l.target = nil, nil
+	ended = l.cut || l.gone
 	l.mu.Unlock()
 	f.set.counters.inFlight.Add(-1)
+	return ended
 }
 
 // cutOn ends the line's request when it runs on a set that is drained.

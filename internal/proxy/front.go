@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // frontDoor takes the clients' connections. Each begins as a line on the fast path;
@@ -19,7 +17,9 @@ type frontDoor struct {
 	proxy   *Proxy
 	open    *connections
 	general *handed
-	clock   atomic.Int64 // unix nanoseconds, as of the last tick
+	began   time.Time
+	clock   atomic.Int64 // nanoseconds since began as of the last tick, never 0: no step of the wall clock ends a wait
+	splices slots        // transfers by the kernel: each holds two descriptors while it waits
 	date    atomic.Pointer[string]
 	tick    time.Duration
 	unusual atomic.Uint64 // lines that went to the general path
@@ -34,14 +34,14 @@ type frontDoor struct {
 const frontTick = 250 * time.Millisecond
 
 func newFrontDoor(p *Proxy, open *connections) *frontDoor {
-	f := &frontDoor{proxy: p, open: open, general: newHanded(), lines: map[*line]struct{}{},
+	f := &frontDoor{proxy: p, open: open, general: newHanded(), lines: map[*line]struct{}{}, began: time.Now(), splices: make(slots, spliceLimit()),
 		tick: min(frontTick, p.patience.body/4, p.patience.answer/4, p.opt.AnswerTimeout/4)}
 	f.time(time.Now())
 	return f
 }
 
 func (f *frontDoor) time(now time.Time) {
-	f.clock.Store(now.UnixNano())
+	f.clock.Store(int64(now.Sub(f.began)) + 1)
 	if date := now.UTC().Format(http.TimeFormat); f.date.Load() == nil || *f.date.Load() != date {
 		f.date.Store(&date)
 	}
@@ -52,7 +52,9 @@ func (f *frontDoor) accept(listener net.Listener) error {
 	for pause := time.Duration(0); ; {
 		c, err := listener.Accept()
 		if err != nil {
-			if exhausted(err) {
+			if !errors.Is(err, net.ErrClosed) {
+				// accept(2) also hands on what happened to the new connection.
+				f.proxy.log.Warn("no connection accepted", "err", err)
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 				time.Sleep(pause)
 				continue
@@ -70,16 +72,6 @@ func (f *frontDoor) accept(listener net.Listener) error {
 			l.serve()
 		}()
 	}
-}
-
-// exhausted reports whether accepting will be possible again by itself.
-func exhausted(err error) bool {
-	for _, passing := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ECONNABORTED, unix.ECONNRESET} {
-		if errors.Is(err, passing) {
-			return true
-		}
-	}
-	return false
 }
 
 // line makes a connection's line; nil when the connection is gone already.
@@ -132,12 +124,12 @@ func (f *frontDoor) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-reap.C:
-			go f.proxy.reapIdle(now) // a control call may hold the lock for the length of an fsync
+		case <-reap.C:
+			go f.proxy.reapIdle(f.clock.Load()) // a control call may hold the lock for the length of an fsync
 			continue
 		case now := <-tick.C:
 			f.time(now)
-			f.sweep(now.UnixNano())
+			f.sweep(f.clock.Load())
 		}
 	}
 }
@@ -206,12 +198,23 @@ func (f *frontDoor) rest() {
 	}
 	f.mu.Unlock()
 	for _, l := range lines {
-		l.mu.Lock()
-		if l.set == nil {
-			_ = l.tcp.SetReadDeadline(longAgo)
-		}
-		l.mu.Unlock()
+		l.rest()
 	}
+}
+
+// move copies n bytes from one socket to another: in the kernel, unless so many do that
+// already that their pipes would take the descriptors that a switch needs.
+func (f *frontDoor) move(to, from *net.TCPConn, n int64) (int64, error) {
+	source := &io.LimitedReader{R: from, N: n}
+	select {
+	case f.splices <- struct{}{}:
+		defer func() { <-f.splices }()
+		return to.ReadFrom(source)
+	default:
+	}
+	buf := answerPool.Get().(*[]byte)
+	defer answerPool.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{to}, source, *buf)
 }
 
 // busy reports whether lines are left.

@@ -108,8 +108,8 @@ func (l *line) appendResponse(b []byte, bodiless, wrap, kept bool) []byte {
 		if l.proxy.opt.Expose && exposed(field.Name) {
 			continue
 		}
-		if r.Nominated && h1.Nominates(r.Fields, field.Name) {
-			continue
+		if r.Nominated && field.Kind != h1.ContentLength && h1.Nominates(r.Fields, field.Name) {
+			continue // what frames the message is nobody's to nominate
 		}
 		b = appendLine(b, field)
 	}

@@ -44,6 +44,9 @@ type line struct {
 	deadline atomic.Int64
 	// waits is since when the line waits for a target, 0 when it does not.
 	waits atomic.Int64
+	// taking is true while the client takes an answer: then what it has taken counts,
+	// not the time alone.
+	taking atomic.Bool
 	// bodyDeadline is the deadline of a body that is passed on as it comes.
 	bodyDeadline atomic.Int64
 
@@ -51,7 +54,9 @@ type line struct {
 	set    *set       // that the request runs on, nil between two
 	target *targetConn
 	cut    bool    // by Drain
-	gone   bool    // the client left
+	gone   bool    // the client left, or the proxy does
+	idle   bool    // no byte of a request has come
+	acked  uint64  // what the client had taken when its wait was last prolonged
 	body   bodyEnd // of a body that is passed on as it comes
 	asking bool    // the answer has not begun: progress of the body puts the deadline off
 }
@@ -70,6 +75,7 @@ type desk struct {
 const (
 	smallRoom = 4 << 10
 	largeRoom = maxHead
+	bodyStep  = 4 << 10 // of a short body must come within the patience
 )
 
 var (
@@ -166,11 +172,40 @@ func (l *line) begin() bool {
 		l.leaveDesk()
 	}
 	l.firstErr = nil
-	if err := l.raw.Read(l.first); err != nil || l.firstErr != nil || l.desk == nil {
+	l.rests(true)
+	err := l.raw.Read(l.first)
+	l.rests(false)
+	if err != nil || l.firstErr != nil || l.desk == nil {
 		return false
 	}
 	l.until(headTime)
 	return !l.timedOut
+}
+
+// rests notes whether the line may be closed without a word.
+func (l *line) rests(idle bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle = idle; !idle && l.desk != nil && l.deadline.Load() != overdue && !l.gone {
+		_ = l.tcp.SetReadDeadline(time.Time{}) // rest came as the request did
+	}
+}
+
+// rest closes the line if no byte of a request has come.
+func (l *line) rest() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.idle {
+		_ = l.tcp.SetReadDeadline(longAgo)
+	}
+}
+
+// take makes bytes that were read elsewhere the next to be read.
+func (l *line) take(b []byte) {
+	if len(b) > len(l.room) {
+		l.room = rooms.Get().(*[largeRoom]byte)[:]
+	}
+	l.in = l.room[:copy(l.room, b)]
 }
 
 // readFirst is what the poller calls until the first bytes are there.
@@ -288,8 +323,12 @@ func (l *line) readBody(end int) (whole bool) {
 	if len(l.in) >= need {
 		return true
 	}
-	for len(l.in) < need {
-		l.until(l.proxy.patience.body)
+	l.until(l.proxy.patience.body)
+	for mark := len(l.in); len(l.in) < need; {
+		if len(l.in)-mark >= bodyStep {
+			l.until(l.proxy.patience.body)
+			mark = len(l.in)
+		}
 		if !l.more() {
 			return false
 		}
@@ -315,9 +354,28 @@ func (l *line) see() {
 func (l *line) expire(deadline int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.taking.Load() && l.takes() {
+		l.deadline.CompareAndSwap(deadline, l.front.clock.Load()+int64(l.proxy.patience.answer))
+		return
+	}
 	if l.deadline.CompareAndSwap(deadline, overdue) {
 		l.interrupt()
 	}
+}
+
+// takes reports whether the client has taken something since the last time, or has
+// taken all that there is and waits for the target. It is called with mu.
+func (l *line) takes() bool {
+	waiting, acked := 0, uint64(0)
+	err := l.raw.Control(func(fd uintptr) {
+		waiting, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			acked = info.Bytes_acked
+		}
+	})
+	moved := acked != l.acked
+	l.acked = acked
+	return err == nil && (moved || waiting == 0)
 }
 
 // interrupt ends whatever the line waits for. It is called with mu.
@@ -412,7 +470,7 @@ func (l *line) handOver() {
 		return
 	}
 	l.leaveDesk()
-	l.front.forget(l)
 	l.front.unusual.Add(1)
+	defer l.front.forget(l) // not before net/http counts it
 	l.front.general.give(&replayed{Conn: l.conn, tcp: l.tcp, early: read})
 }

@@ -419,3 +419,201 @@ func allocations(t *testing.T, body string) {
 		t.Errorf("%.2f allocations a request", per)
 	}
 }
+
+// TestWhatIsSentBehindALongBody is served too, however much it is.
+func TestWhatIsSentBehindALongBody(t *testing.T) {
+	f := start(t, nil)
+	f.put("shop", config(1, vocab.Blue, blue(target(t, summed))))
+	conn := f.dial()
+	long := strings.Repeat("y", 20_000)
+	send := func(text string) {
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Error(err)
+		}
+	}
+	send("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+	time.Sleep(50 * time.Millisecond)
+	send("0\r\n\r\nPOST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 20000\r\n\r\n" + long[:10_000])
+	time.Sleep(50 * time.Millisecond)
+	send(long[10_000:])
+	got := answersTo(t, conn, "GET", 2)
+	if want := []string{"200 " + sumOf("hello") + " map[]", "200 " + sumOf(long) + " map[]"}; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestHintsInPieces: an interim head and the one that counts may be cut anywhere.
+func TestHintsInPieces(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 103 Early Hints\r\nLink: </a|>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: b\r\nContent-|Length: 5\r\n\r\nhello",
+		"HTTP/1.1 103 Early Hints\r\nLink: </" + strings.Repeat("a", 20_000) + ">\r\n\r\nHTTP/1.1 200 O|K\r\nContent-Length: 5\r\n\r\nhello",
+		"HTTP/1.1 103 Early Hints\r\n\r|\nHTTP/1.1 103 Early Hints\r\n|\r\n|HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r|\nhello",
+	} {
+		f := start(t, nil)
+		to, _ := script(t, answer)
+		f.put("shop", config(1, vocab.Blue, blue(to)))
+		resp, body := f.get("/")
+		if resp.StatusCode != 200 || body != "hello" {
+			t.Errorf("%.60q: %s %q", answer, resp.Status, body)
+		}
+	}
+}
+
+// TestNobodyNominatesTheFraming: an answer whose length is taken away would swallow the
+// next one.
+func TestNobodyNominatesTheFraming(t *testing.T) {
+	f := start(t, nil)
+	answer := "HTTP/1.1 200 OK\r\nConnection: content-length, x-a\r\nX-A: b\r\nContent-Length: 5\r\n\r\nhello"
+	to, _ := script(t, answer, answer)
+	f.put("shop", config(1, vocab.Blue, blue(to)))
+	conn := f.dial()
+	if _, err := io.WriteString(conn, ask+ask); err != nil {
+		t.Fatal(err)
+	}
+	if got := answersTo(t, conn, "GET", 2); fmt.Sprint(got) != "[200 hello 200 hello]" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestLeavingLetsARequestArrive: what has begun to come is in flight.
+func TestLeavingLetsARequestArrive(t *testing.T) {
+	f := start(t, nil)
+	f.put("shop", config(1, vocab.Blue, blue(target(t, summed))))
+	conn, idle := f.dial(), f.dial()
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhello"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	done := make(chan error, 1)
+	go func() { done <- f.stop() }()
+	if _, err := io.ReadAll(idle); err != nil { // closed at the end of the lame duck
+		t.Errorf("an idle connection ends with %v", err)
+	}
+	if _, err := io.WriteString(conn, "world"); err != nil {
+		t.Fatal(err)
+	}
+	if got := answersTo(t, conn, "GET", 1); got[0] != "200 "+sumOf("helloworld")+" map[]" {
+		t.Errorf("%q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTheEndWaitsForNobodyWhoDials: a request that is about to be sent when the proxy's
+// patience ends is not sent any more.
+func TestTheEndWaitsForNobodyWhoDials(t *testing.T) {
+	f := start(t, nil)
+	to, asked := script(t, "|")
+	f.put("shop", config(1, vocab.Blue, blue(to)))
+	door := f.Proxy.front
+	l := door.line(mustDial(t, f.addr))
+	l.mu.Lock()
+	l.gone = true
+	l.mu.Unlock()
+	r := &replica{address: to}
+	if c, err := l.connect(r, true, true); err == nil {
+		t.Errorf("got a connection %v", c)
+	}
+	if n := len(asked()); n != 0 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func mustDial(t *testing.T, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestWhoIsSlow: a target may take its time with a body in either direction, and a
+// client may be slow as long as it takes something.
+func TestWhoIsSlow(t *testing.T) {
+	patient := func(_ *Options, p *Proxy) {
+		if p != nil {
+			p.patience = patience{body: 300 * time.Millisecond, answer: 300 * time.Millisecond}
+		}
+	}
+	big := strings.Repeat("0123456789abcdef", 1<<21) // 32 MiB: more than sockets hold
+	t.Run("a target that reads late", func(t *testing.T) {
+		f := start(t, patient)
+		f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(1500 * time.Millisecond)
+			summed(w, r)
+		}))))
+		for _, body := range []io.Reader{strings.NewReader(big), struct{ io.Reader }{strings.NewReader(big)}} {
+			if resp, got := f.do(f.request(http.MethodPost, "/", body)); resp.StatusCode != 200 || got != sumOf(big)+" map[]" {
+				t.Errorf("%s %.40q", resp.Status, got)
+			}
+		}
+	})
+	t.Run("a target that pauses in an answer", func(t *testing.T) {
+		f := start(t, patient)
+		f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "10")
+			_, _ = io.WriteString(w, "hello")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(1500 * time.Millisecond)
+			_, _ = io.WriteString(w, "world")
+		}))))
+		if resp, got := f.get("/"); resp.StatusCode != 200 || got != "helloworld" {
+			t.Errorf("%s %q", resp.Status, got)
+		}
+	})
+	t.Run("a client that takes little at a time", func(t *testing.T) {
+		f := start(t, patient)
+		f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(big)))
+			_, _ = io.WriteString(w, big)
+		}))))
+		conn := f.dial()
+		if _, err := io.WriteString(conn, ask); err != nil {
+			t.Fatal(err)
+		}
+		r := bufio.NewReader(conn)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 15 { // in a time that is several patiences
+			if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != int64(len(big))-15<<20 {
+			t.Errorf("%d more, %v", n, err)
+		}
+	})
+	t.Run("a client that takes nothing", func(t *testing.T) {
+		f := start(t, patient)
+		f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(big)))
+			_, _ = io.WriteString(w, big)
+		}))))
+		conn := f.dial()
+		if _, err := io.WriteString(conn, ask); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the request runs", func() bool { return f.counters("shop", vocab.Blue).Requests == 1 })
+		eventually(t, "it is ended", func() bool { return f.counters("shop", vocab.Blue).InFlight == 0 })
+	})
+}
+
+// TestTransfersByTheKernelAreBounded: what is beyond the bound is copied, and arrives.
+func TestTransfersByTheKernelAreBounded(t *testing.T) {
+	f := start(t, nil)
+	f.Proxy.front.splices = make(slots) // no room at all
+	body := strings.Repeat("0123456789abcdef", 1<<16)
+	f.put("shop", config(1, vocab.Blue, blue(target(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		_, _ = io.Copy(w, r.Body)
+	}))))
+	if resp, got := f.do(f.request(http.MethodPost, "/", strings.NewReader(body))); resp.StatusCode != 200 || got != body {
+		t.Errorf("%s %d bytes", resp.Status, len(got))
+	}
+}

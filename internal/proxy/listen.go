@@ -64,6 +64,15 @@ func clientLimit() int {
 	return int(min(max(files.Cur/3, 16), mostClients))
 }
 
+// spliceLimit leaves room for clients, their targets and what a switch needs.
+func spliceLimit() int {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return 16
+	}
+	return int(min(max(files.Cur/16, 4), mostClients))
+}
+
 // slots bounds the connections that are open at once, over all listeners.
 type slots chan struct{}
 

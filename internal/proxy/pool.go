@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,7 +98,7 @@ type targetConn struct {
 type askStep uint8
 
 const (
-	askProbe askStep = iota // is the idle connection still clean?
+	askProbe askStep = iota // is the connection clean?
 	askWrite
 	askRead
 )
@@ -133,13 +132,10 @@ func (t *targetConn) close() { _ = t.tcp.Close() } // nothing is lost with it
 //
 // All of it happens within one wait for the poller: it begins to listen before the
 // request goes out, so there is no need to try a read that cannot succeed yet. In its
-// place an idle connection is tried for bytes that nobody asked for: they would be
-// taken for the answer to this request.
+// place the connection is tried for bytes that nobody asked for: they would be taken for
+// the answer to this request.
 func (t *targetConn) ask(out []byte) (buf *[]byte, n int, err error) {
-	t.step = askWrite
-	if t.reused {
-		t.step = askProbe
-	}
+	t.step = askProbe
 	t.out, t.sent = out, 0
 	return t.run()
 }
@@ -230,14 +226,14 @@ var answerPool = sync.Pool{New: func() any {
 }}
 
 // reapIdle closes connections that nobody used for a while.
-func (p *Proxy) reapIdle(now time.Time) {
+func (p *Proxy) reapIdle(now int64) {
 	p.mu.Lock()
 	sets := append([]*set(nil), p.sets...)
 	p.mu.Unlock()
 	for _, s := range sets {
 		for _, svc := range s.services {
 			for _, r := range svc.replicas {
-				r.pool.reap(now.Add(-idleFor).UnixNano())
+				r.pool.reap(now - int64(idleFor))
 			}
 		}
 	}

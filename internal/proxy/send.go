@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tealops/teal/internal/proxy/h1"
 )
 
@@ -50,7 +52,9 @@ func (l *line) carryStream(early []byte) (kept bool) {
 // stream sends the head, begins the body and brings the answer.
 func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
 	f := &l.now
-	l.until(l.proxy.opt.AnswerTimeout)
+	if l.until(l.proxy.opt.AnswerTimeout); l.timedOut {
+		return l.broken(t, errTimeout)
+	}
 	if _, err := t.tcp.Write(out); err != nil {
 		return l.broken(t, err)
 	}
@@ -76,7 +80,9 @@ func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
 		}()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.bodyDeadline.Store(0)
+		if l.bodyDeadline.Swap(0) == overdue && end == bodySent && l.deadline.Load() != overdue && !l.cut && !l.gone {
+			_ = l.tcp.SetReadDeadline(time.Time{}) // it ended just as its time did
+		}
 		l.body = end
 		if end == bodyBroken || end == bodyLate { // what comes of a half request is no answer
 			_ = t.tcp.SetDeadline(longAgo)
@@ -142,18 +148,32 @@ func (l *line) endSender(t *targetConn) {
 func (l *line) expireBody(deadline int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.targetLags() {
+		l.bodyDeadline.CompareAndSwap(deadline, l.front.clock.Load()+int64(l.proxy.patience.body))
+		return
+	}
 	if l.bodyDeadline.CompareAndSwap(deadline, overdue) {
 		_ = l.tcp.SetReadDeadline(longAgo)
 	}
 }
 
+// targetLags reports whether it is the target that keeps a body waiting: it has not
+// taken all of it that it was sent, or more has come. It is called with mu.
+func (l *line) targetLags() bool {
+	unsent, unread := 0, 0
+	if l.target != nil {
+		_ = l.target.raw.Control(func(fd uintptr) { unsent, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	}
+	_ = l.raw.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
+	return unsent > 0 || unread > 0
+}
+
 // untilBody begins the wait for a piece of the body, and puts off that for the answer.
 func (l *line) untilBody() {
 	now := l.front.clock.Load()
-	if l.bodyDeadline.Load() == overdue {
+	if was := l.bodyDeadline.Load(); was == overdue || !l.bodyDeadline.CompareAndSwap(was, now+int64(l.proxy.patience.body)) {
 		return
 	}
-	l.bodyDeadline.Store(now + int64(l.proxy.patience.body))
 	l.mu.Lock()
 	if l.asking && l.deadline.Load() > 0 {
 		l.deadline.Store(now + int64(l.proxy.opt.AnswerTimeout))
@@ -182,7 +202,7 @@ func (l *line) send(t *targetConn, early []byte) bodyEnd {
 		l.untilBody()
 		began := l.front.clock.Load()
 		want := min(piece, left)
-		n, err := t.tcp.ReadFrom(&io.LimitedReader{R: l.tcp, N: want})
+		n, err := l.front.move(t.tcp, l.tcp, want)
 		left -= n
 		switch {
 		case err != nil:
