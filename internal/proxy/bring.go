@@ -15,7 +15,7 @@ const (
 
 // bring reads the answer's head, whose first n bytes are in buf, and passes the answer
 // on.
-func (l *line) bring(t *targetConn, buf *[]byte, n int, pooled bool) (kept bool) {
+func (l *line) bring(t *targetConn, buf *[]byte, n int) (kept bool) {
 	var large []byte // a head that does not fit into buf
 	defer func() {
 		if buf != nil {
@@ -55,7 +55,7 @@ func (l *line) bring(t *targetConn, buf *[]byte, n int, pooled bool) (kept bool)
 		}
 		rest := got[end:]
 		if l.resp.Status >= 200 {
-			return l.pass(t, rest, pooled)
+			return l.pass(t, rest)
 		}
 		// An interim answer (RFC 9110, 15.2). Nobody asked to switch protocols or to be
 		// told to go on.
@@ -97,45 +97,56 @@ func (l *line) broken(t *targetConn, err error) bool {
 
 // pass sends the answer's head and body to the client; rest is what came behind the
 // head.
-func (l *line) pass(t *targetConn, rest []byte, pooled bool) (kept bool) {
+func (l *line) pass(t *targetConn, rest []byte) (kept bool) {
 	f, r := &l.now, &l.resp
 	bodiless := string(l.req.Method) == http.MethodHead || r.Bodiless()
 	wrap := !bodiless && !r.Chunked && r.Length < 0 // ends with the connection
 	kept = !l.req.Close && !l.proxy.leaving.Load() && l.bodySent()
 	l.out = l.appendResponse(l.out[:0], bodiless, wrap, kept)
 	l.proxy.count(f.gen, f.set, r.Status, false)
-	var clean bool // the target's connection is at the end of the answer
 	var ok bool
 	switch {
 	case bodiless:
+		// One that must have no body and says that it has may still send it.
+		l.release(t, len(rest) == 0 && (r.Status != http.StatusNoContent || r.Length <= 0 && !r.Chunked))
 		ok = l.write(l.out)
 		f.head()
-		// One that must have no body and says that it has may still send it.
-		clean = len(rest) == 0 && (r.Status != http.StatusNoContent || r.Length <= 0 && !r.Chunked)
 	case r.Chunked:
-		ok, clean = l.passChunks(t, rest)
+		ok = l.passChunks(t, rest)
 	case wrap:
 		ok = l.passToEnd(t, rest)
 	default:
-		ok, clean = l.passLength(t, rest)
+		ok = l.passLength(t, rest)
 	}
 	if !ok {
 		f.dirty = true
 	}
-	if ok && clean && pooled && !r.Close {
-		l.mu.Lock()
-		l.target = nil
-		cut := l.cut
-		l.mu.Unlock()
-		if cut { // its deadline is over
-			t.close()
-		} else {
-			f.replica.pool.put(t, l.front.clock.Load())
-		}
-	} else {
-		l.drop(t)
+	if !f.released {
+		l.release(t, false)
 	}
 	return kept && ok
+}
+
+// release ends the target's part in the request; clean is true when its connection
+// stands at the end of the answer. That is before the client has the last of it, whose
+// next request finds the connection kept and the replica free.
+func (l *line) release(t *targetConn, clean bool) {
+	f := &l.now
+	f.free()
+	f.released = true
+	if !clean || !f.pooled || l.resp.Close {
+		l.drop(t)
+		return
+	}
+	l.mu.Lock()
+	l.target = nil
+	ended := l.cut || l.gone || l.deadline.Load() == overdue
+	l.mu.Unlock()
+	if ended { // its deadline may be over
+		t.close()
+		return
+	}
+	f.replica.pool.put(t, l.front.clock.Load())
 }
 
 // write sends to the client. It is false when the client has gone.
@@ -151,14 +162,16 @@ func (l *line) write(b []byte) bool {
 }
 
 // passLength passes a body of known length on.
-func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
+func (l *line) passLength(t *targetConn, rest []byte) (ok bool) {
 	left := l.resp.Length
-	clean = int64(len(rest)) <= left
+	clean := int64(len(rest)) <= left
 	if !clean {
 		rest = rest[:left]
 	}
+	if left -= int64(len(rest)); left == 0 {
+		l.release(t, clean)
+	}
 	ok = l.writeHead(rest)
-	left -= int64(len(rest))
 	for piece := int64(splicePiece); ok && left > 0; {
 		// The kernel moves it from socket to socket. A piece is what the client must
 		// take within its patience, so it begins small.
@@ -172,11 +185,14 @@ func (l *line) passLength(t *targetConn, rest []byte) (ok, clean bool) {
 		left -= n
 		if err != nil || n < min(piece, left+n) {
 			l.brokenOff()
-			return false, false
+			return false
+		}
+		if left == 0 {
+			l.release(t, true)
 		}
 		piece = nextPiece(piece, l.front.clock.Load()-began)
 	}
-	return ok, clean
+	return ok
 }
 
 // writeHead sends the head that stands in out with the first bytes of the body, in one
@@ -201,12 +217,14 @@ func (l *line) writeHead(body []byte) bool {
 }
 
 // passChunks passes a chunked body on as it comes, and follows it to its end.
-func (l *line) passChunks(t *targetConn, rest []byte) (ok, clean bool) {
+func (l *line) passChunks(t *targetConn, rest []byte) (ok bool) {
 	var chunks h1.Chunks
 	n, done, err := chunks.Scan(rest)
-	clean = n == len(rest)
-	if ok = l.writeHead(rest[:n]); !ok {
-		return false, false
+	if done {
+		l.release(t, n == len(rest))
+	}
+	if !l.writeHead(rest[:n]) {
+		return false
 	}
 	for err == nil && !done {
 		buf, got := l.readOn(t)
@@ -214,18 +232,20 @@ func (l *line) passChunks(t *targetConn, rest []byte) (ok, clean bool) {
 			break
 		}
 		n, done, err = chunks.Scan((*buf)[:got])
-		clean = n == got
-		ok = l.write((*buf)[:n])
+		if done {
+			l.release(t, n == got)
+		}
+		ok := l.write((*buf)[:n])
 		answerPool.Put(buf)
 		if !ok {
-			return false, false
+			return false
 		}
 	}
 	if !done {
 		l.brokenOff()
-		return false, false
+		return false
 	}
-	return true, clean
+	return true
 }
 
 // readOn waits for more of a body. The target may be silent for as long as it likes.

@@ -16,17 +16,20 @@ import (
 
 // flying is the request that a line carries.
 type flying struct {
-	gen     *generation
-	set     *set
-	route   Route
-	replica *replica
-	chosen  time.Time
-	id      [26]byte // X-Request-Id, when the client sent none that is sane
-	ownID   []byte   // the client's
-	path    string   // the target as it is sent on, when it is not as it came
-	prefix  string   // what was stripped off it
-	headed  bool
-	dirty   bool // the answer's framing is not at its end: nothing more may follow
+	gen      *generation
+	set      *set
+	route    Route
+	replica  *replica
+	busy     bool // counted at replica
+	pooled   bool // its connection may be kept
+	released bool // the target is done with, and its connection no longer the line's
+	chosen   time.Time
+	id       [26]byte // X-Request-Id, when the client sent none that is sane
+	ownID    []byte   // the client's
+	path     string   // the target as it is sent on, when it is not as it came
+	prefix   string   // what was stripped off it
+	headed   bool
+	dirty    bool // the answer's framing is not at its end: nothing more may follow
 
 	// Of a body that is passed on as it comes.
 	sent   chan struct{} // closed when its sender has ended; nil when there is none
@@ -261,7 +264,8 @@ func (l *line) carry(body []byte) (kept bool) {
 			var buf *[]byte
 			var n int
 			if buf, n, err = l.ask(t, out, body); err == nil {
-				return l.bring(t, buf, n, pooled)
+				f.pooled = pooled
+				return l.bring(t, buf, n)
 			}
 			l.drop(t)
 			if pooled && t.reused && !l.stopped() {
@@ -381,11 +385,19 @@ func (f *flying) head() {
 
 // on moves the request to a replica.
 func (f *flying) on(r *replica) {
-	if f.replica != nil {
-		f.replica.inFlight.Add(-1)
-	}
+	f.free()
 	if f.replica = r; r != nil {
 		r.inFlight.Add(1)
+		f.busy = true
+	}
+}
+
+// free counts the request out at its replica, which is done with it. That is before the
+// client has the last of the answer: its next request finds the replica free.
+func (f *flying) free() {
+	if f.busy {
+		f.busy = false
+		f.replica.inFlight.Add(-1)
 	}
 }
 

@@ -95,6 +95,17 @@ func (f *front) counters(app string, colour vocab.Colour) Counters {
 	return st.Colours[colour]
 }
 
+// settled is the counters once so many requests are in flight: a client may have its
+// answer a moment before it is counted out.
+func (f *front) settled(app string, colour vocab.Colour, inFlight int64) (c Counters) {
+	f.t.Helper()
+	eventually(f.t, fmt.Sprintf("%d in flight on %s's %s", inFlight, app, colour), func() bool {
+		c = f.counters(app, colour)
+		return c.InFlight == inFlight
+	})
+	return c
+}
+
 // request makes a request for the host a.test; it may be changed before it is sent.
 func (f *front) request(method, path string, body io.Reader) *http.Request {
 	f.t.Helper()

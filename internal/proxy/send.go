@@ -99,7 +99,7 @@ func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
 		l.waitVerdict()
 		return l.broken(t, err)
 	}
-	return l.bring(t, buf, n, false)
+	return l.bring(t, buf, n)
 }
 
 // waitVerdict gives the sender a moment to say why there is no answer.

@@ -142,8 +142,8 @@ func TestBurstIsReportedBeforeTheClientHasTheAnswer(t *testing.T) {
 	if n := len(burstsOf(f)); n != 1 {
 		t.Errorf("%d bursts: the window was not begun anew", n)
 	}
-	c := f.counters("shop", vocab.Blue)
-	if c.Requests != 16 || c.Errors != 6 || c.Classes["2xx"] != 10 || c.Classes["5xx"] != 6 || c.Own != 0 || c.InFlight != 0 {
+	c := f.settled("shop", vocab.Blue, 0)
+	if c.Requests != 16 || c.Errors != 6 || c.Classes["2xx"] != 10 || c.Classes["5xx"] != 6 || c.Own != 0 {
 		t.Errorf("counted %+v", c)
 	}
 }
