@@ -35,7 +35,7 @@ race:
 	TEAL_NO_DOCKER=1 $(GO) test -race ./internal/...
 
 sim: ## every crash point, with the coverage table
-	$(GO) test -count=1 -v -run 'TestCrash' ./internal/sim
+	$(GO) test -count=1 -v -timeout 60m -run 'TestCrash' ./internal/sim -every
 
 attacks: ## the catalogue of attacks, carried out against real repositories, as a table
 	@set -o pipefail; $(GO) test -count=1 -timeout 10m -v -run TestAttacks ./test/attacks | grep -v '^ *\(===\|---\)'

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -12,10 +13,15 @@ import (
 	"github.com/tealops/teal/internal/rollout"
 )
 
+var every = flag.Bool("every", false, "crash at every call also in the stories that take longest")
+
 // TestCrashAtEveryEdgeCall runs each story once to record every call that the agent
 // makes to an edge, and then once more for each of these calls with a crash right
 // before it and once with a crash right after it. Whatever was interrupted, the
 // restarted agent must bring the story to the same end.
+//
+// Stories that take long (real files, two apps) are crashed at every eleventh call, and at
+// each kind of call in each state; with -every at every call like the others.
 //
 // It prints how often each state was crashed in, by edge; a state or an edge call
 // that was recorded and never crashed in fails the test.
@@ -35,11 +41,14 @@ func TestCrashAtEveryEdgeCall(t *testing.T) {
 				}
 				cover.recorded(calm.Calls())
 				n := len(calm.Calls())
-				stride := stride
-				if testing.Short() && s.finds != nil {
-					stride *= 3 // these write real files
+				step := stride
+				switch {
+				case testing.Short() && s.finds != nil:
+					step *= 3 // these write real files
+				case stride == 1 && !*every && (s.finds != nil || strings.HasPrefix(s.name, "renamed")):
+					step = 11
 				}
-				for at := 1; at <= n; at += stride {
+				for at := 1; at <= n; at += step {
 					for _, before := range []bool{true, false} {
 						name := fmt.Sprintf("call %d of %d", at, n)
 						w := s.run(t, at, before)

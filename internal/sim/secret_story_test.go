@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/tealops/teal/internal/reconcile"
 	"github.com/tealops/teal/internal/release"
 	"github.com/tealops/teal/internal/rollout"
 	"github.com/tealops/teal/internal/secrets"
@@ -134,6 +135,18 @@ func changeSecret(value string) func(*World, *Agent) error {
 func rotate(_ *World, a *Agent) error {
 	if ordered(a, rollout.OrderRotate) {
 		return nil
+	}
+	// An operator rotates what status shows to differ. Before the agent has looked, the
+	// order is refused: inputs_same.
+	for range 600 {
+		if slices.ContainsFunc(a.Status(), func(s reconcile.Status) bool { return s.Wait.Why == release.InputsDiffer }) {
+			break
+		}
+		select {
+		case <-a.Ended():
+			return errors.New("the agent has ended")
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 	_, err := a.Fleet.Order(context.Background(), rollout.Order{Kind: rollout.OrderRotate, App: "shop", Actor: "ann (uid 1000)", Reason: "leaked"})
 	return err
