@@ -22,11 +22,11 @@ tmux: ## the terminal that tests of tealctl use: installed when root on Debian o
 	@command -v tmux >/dev/null || { [ "$$(id -u)" = 0 ] && timeout 180 sh -c 'apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tmux' >&2; } || echo "no tmux: the tests on a real terminal are skipped"
 
 test: engine tmux build ## unit, race, property, sim and end-to-end tests on the real engine
-	$(GO) test -count=1 -timeout 20m $(UNIT)
+	$(GO) test -count=1 -timeout 30m $(UNIT)
 	$(GO) test -count=1 -race -timeout 20m $(RACE)
 	$(GO) test -count=1 -timeout 10m ./test/flow
 	$(GO) test -count=1 -timeout 20m ./test/fidelity/...
-	$(GO) test -count=1 -timeout 20m ./test/e2e/...
+	$(GO) test -count=1 -timeout 30m ./test/e2e/...
 
 unit: ## tests that need no engine, with a part of the crash points
 	TEAL_NO_DOCKER=1 $(GO) test -short $(UNIT)
