@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints the path of a tar of a small Debian with systemd, made once and kept in the
-# user's cache: debootstrap takes minutes.
+# user's cache: debootstrap takes minutes. It comes from debootstrap's own mirror, or from
+# TEAL_DEBIAN_MIRROR.
 set -euo pipefail
 suite=bookworm
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/teal
@@ -18,7 +19,7 @@ if [ ! -s "$tar" ]; then
   work=$(mktemp -d /var/tmp/teal-systemd-root-XXXXXX)
   trap 'rm -rf "$work"' EXIT
   echo "making a Debian with systemd, once, in $tar" >&2
-  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus "$suite" "$work/root" "${TEAL_DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$work/log" 2>&1 ||
+  debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus "$suite" "$work/root" ${TEAL_DEBIAN_MIRROR:+"$TEAL_DEBIAN_MIRROR"} >"$work/log" 2>&1 ||
     { tail -n 20 "$work/log" >&2; exit 1; }
   rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
   tar -C "$work/root" -cf "$work/tar" .
