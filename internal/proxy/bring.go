@@ -76,10 +76,7 @@ func (l *line) bring(t *targetConn, buf *[]byte, n int) (kept bool) {
 		if len(got) == 0 {
 			answerPool.Put(buf)
 			buf = nil
-			l.waits.Store(l.front.clock.Load())
-			buf, n, err = t.read()
-			l.waits.Store(0)
-			if n == 0 {
+			if buf, n, err = l.await(t); n == 0 {
 				return l.broken(t, err)
 			}
 			got = (*buf)[:n]
@@ -227,7 +224,7 @@ func (l *line) passChunks(t *targetConn, rest []byte) (ok bool) {
 		return false
 	}
 	for err == nil && !done {
-		buf, got := l.readOn(t)
+		buf, got, _ := l.readOn(t) // an error is an end too early
 		if got == 0 {
 			break
 		}
@@ -249,14 +246,11 @@ func (l *line) passChunks(t *targetConn, rest []byte) (ok bool) {
 }
 
 // readOn waits for more of a body. The target may be silent for as long as it likes.
-func (l *line) readOn(t *targetConn) (*[]byte, int) {
+func (l *line) readOn(t *targetConn) (*[]byte, int, error) {
 	if l.deadline.Swap(0) == overdue {
 		l.timedOut = true
 	}
-	l.waits.Store(l.front.clock.Load())
-	buf, n, _ := t.read() // an error is an end too early
-	l.waits.Store(0)
-	return buf, n
+	return l.await(t)
 }
 
 // passToEnd passes on a body that ends with its connection, in chunks.
@@ -268,12 +262,7 @@ func (l *line) passToEnd(t *targetConn, rest []byte) (ok bool) {
 		ok = l.write(l.out)
 	}
 	for ok {
-		l.waits.Store(l.front.clock.Load())
-		if l.deadline.Swap(0) == overdue {
-			l.timedOut = true
-		}
-		buf, n, err := t.read()
-		l.waits.Store(0)
+		buf, n, err := l.readOn(t)
 		if n == 0 {
 			if err != nil || l.stopped() {
 				l.brokenOff()

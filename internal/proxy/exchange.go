@@ -72,15 +72,11 @@ func (l *line) exchange(end int) lineEnd {
 	if !l.choose() {
 		return lineHanded
 	}
-	size := end + int(max(l.req.Length, 0))
-	var kept bool
+	size := len(l.in) // a body that is passed on as it comes takes all that is here
 	if short {
-		kept = l.carry(l.in[end:size])
-	} else {
-		early := l.in[end:]
-		kept = l.carryStream(early)
-		size = len(l.in)
+		size = end + int(max(l.req.Length, 0))
 	}
+	kept := l.carry(l.in[end:size], !short)
 	if ended := l.land(); ended || l.now.dirty {
 		l.close()
 		return lineGone
@@ -215,7 +211,7 @@ func ownID(fields []h1.Field) (id []byte) {
 			ids++
 		}
 	}
-	if ids != 1 || len(id) == 0 || len(id) > maxRequestID || !idForm(id) {
+	if ids != 1 || !saneID(id) {
 		return nil
 	}
 	return id
@@ -243,32 +239,35 @@ func repeatable(r *h1.Request) bool {
 	return false
 }
 
-// carry asks the target and brings its answer. It is true when another request may
-// come on the line.
-func (l *line) carry(body []byte) (kept bool) {
+// carry asks the target and brings its answer. body is all of it or, with stream, what
+// came with the head of one that is passed on as it comes. It is true when another
+// request may come on the line.
+func (l *line) carry(body []byte, stream bool) (kept bool) {
 	f := &l.now
 	svc := f.set.services[f.route.Service]
-	pooled := repeatable(&l.req)
-	out := l.appendRequest(l.out[:0], !pooled)
-	if len(body) > 0 && len(out)+len(body) <= smallRoom {
+	f.pooled = !stream && repeatable(&l.req)
+	out := l.appendRequest(l.out[:0], !f.pooled)
+	if !stream && len(out)+len(body) <= smallRoom {
 		out, body = append(out, body...), nil
 	}
 	l.out = out
 	var tried *replica
-	fresh := !pooled
+	fresh := !f.pooled
 	for {
 		to := svc.least(tried, f.chosen)
 		f.on(to)
-		t, err := l.connect(to, fresh, !pooled)
+		t, err := l.connect(to, fresh, !f.pooled)
 		if err == nil {
+			if stream {
+				return l.stream(t, body)
+			}
 			var buf *[]byte
 			var n int
 			if buf, n, err = l.ask(t, out, body); err == nil {
-				f.pooled = pooled
 				return l.bring(t, buf, n)
 			}
 			l.drop(t)
-			if pooled && t.reused && !l.stopped() {
+			if t.reused && !l.stopped() { // pooled, so it may go out twice
 				fresh = true
 				continue
 			}
@@ -328,6 +327,19 @@ func (l *line) ask(t *targetConn, out, body []byte) (buf *[]byte, n int, err err
 		buf, n, err = t.read() // not ask: the answer may have come while this was sent
 	}
 	l.waits.Store(0)
+	return ended(buf, n, err)
+}
+
+// await waits for bytes of the target.
+func (l *line) await(t *targetConn) (buf *[]byte, n int, err error) {
+	l.waits.Store(l.front.clock.Load())
+	buf, n, err = t.read()
+	l.waits.Store(0)
+	return buf, n, err
+}
+
+// ended makes an error of an end that is no answer.
+func ended(buf *[]byte, n int, err error) (*[]byte, int, error) {
 	if err == nil && n == 0 {
 		err = errStale
 	}

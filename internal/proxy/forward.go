@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tealops/teal/internal/proxy/h1"
 )
 
 // Reasons for ending a request.
@@ -192,7 +194,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery // as the client wrote it
 	out.Trailer = pr.In.Trailer                                                     // is filled while the body is read
 	for name := range out.Header {
-		if claimed(name) {
+		if h1.ClaimedName(name) {
 			delete(out.Header, name)
 		}
 	}
@@ -211,17 +213,4 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.Header.Del("Connection")
 	}
 	out.Header.Del("Http2-Settings")
-}
-
-// claimed reports whether a header says what only a proxy in front of us could know,
-// or names another path than the one that was judged. An underscore counts as a dash:
-// many servers make one variable of both.
-func claimed(name string) bool {
-	name = strings.ReplaceAll(lower(name), "_", "-")
-	switch name {
-	case "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "proxy",
-		"x-original-url", "x-rewrite-url", "x-original-host", "x-request-id":
-		return true
-	}
-	return strings.HasPrefix(name, "x-forwarded")
 }

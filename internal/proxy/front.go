@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,13 +176,7 @@ func (f *frontDoor) sweep(now int64) {
 
 // cut ends the requests on a set.
 func (f *frontDoor) cut(s *set) (n int) {
-	f.mu.Lock()
-	lines := make([]*line, 0, len(f.lines))
-	for l := range f.lines {
-		lines = append(lines, l)
-	}
-	f.mu.Unlock()
-	for _, l := range lines {
+	for _, l := range f.all() {
 		if l.cutOn(s) {
 			s.counters.cut.Add(1)
 			n++
@@ -191,15 +187,15 @@ func (f *frontDoor) cut(s *set) (n int) {
 
 // rest closes the lines that carry no request.
 func (f *frontDoor) rest() {
-	f.mu.Lock()
-	lines := make([]*line, 0, len(f.lines))
-	for l := range f.lines {
-		lines = append(lines, l)
-	}
-	f.mu.Unlock()
-	for _, l := range lines {
+	for _, l := range f.all() {
 		l.rest()
 	}
+}
+
+func (f *frontDoor) all() []*line {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.lines))
 }
 
 // move copies n bytes from one socket to another: in the kernel, unless so many do that

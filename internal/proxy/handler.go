@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"strconv"
@@ -184,13 +183,18 @@ const maxRequestID = 128
 
 // requestID is the client's own when it is sane, else a new one.
 func requestID(r *http.Request) string {
-	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && ids[0] != "" && len(ids[0]) <= maxRequestID && idForm(ids[0]) {
+	if ids := r.Header["X-Request-Id"]; len(ids) == 1 && saneID(ids[0]) {
 		return ids[0]
 	}
-	return strings.ToLower(rand.Text())
+	var id [26]byte
+	newID(&id)
+	return string(id[:])
 }
 
-func idForm[T string | []byte](s T) bool {
+func saneID[T string | []byte](s T) bool {
+	if len(s) == 0 || len(s) > maxRequestID {
+		return false
+	}
 	for i := range len(s) {
 		c := s[i]
 		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && strings.IndexByte("-_.:/+=@", c) < 0 {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
@@ -21,48 +22,20 @@ const (
 	bodyRefused         // the target takes no more of it; it may answer all the same
 )
 
-// carryStream is carry for a body that does not fit into memory, whose length nobody
-// knows, or which the client holds back until it is asked for. A goroutine passes it
-// on while the answer may already come.
-func (l *line) carryStream(early []byte) (kept bool) {
-	f := &l.now
-	svc := f.set.services[f.route.Service]
-	out := l.appendRequest(l.out[:0], true)
-	l.out = out
-	var tried *replica
-	for {
-		to := svc.least(tried, f.chosen)
-		f.on(to)
-		t, err := l.connect(to, true, true)
-		if err == nil {
-			return l.stream(t, out, early)
-		}
-		var dial *dialError
-		if errors.As(err, &dial) && !l.stopped() {
-			to.avoid.Store(time.Now().Add(avoidFor).UnixNano())
-			if tried == nil && len(svc.replicas) > 1 {
-				tried = to
-				continue
-			}
-		}
-		return l.answerFor(err)
-	}
-}
-
-// stream sends the head, begins the body and brings the answer.
-func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
+// stream sends the head that stands in out, begins the body and brings the answer. It is
+// for a body that does not fit into memory, whose length nobody knows, or which the
+// client holds back until it is asked for: a goroutine passes it on while the answer may
+// already come.
+func (l *line) stream(t *targetConn, early []byte) (kept bool) {
 	f := &l.now
 	if l.until(l.proxy.opt.AnswerTimeout); l.timedOut {
 		return l.broken(t, errTimeout)
 	}
-	if _, err := t.tcp.Write(out); err != nil {
+	if _, err := t.tcp.Write(l.out); err != nil {
 		return l.broken(t, err)
 	}
 	// The memory of the head is the sender's to give away from here on.
-	f.ownID = append([]byte(nil), f.ownID...)
-	if len(f.ownID) == 0 {
-		f.ownID = nil
-	}
+	f.ownID = bytes.Clone(f.ownID)
 	f.sent = make(chan struct{})
 	l.mu.Lock()
 	l.asking = true
@@ -89,13 +62,8 @@ func (l *line) stream(t *targetConn, out, early []byte) (kept bool) {
 		}
 	}()
 	defer l.endSender(t)
-	l.waits.Store(l.front.clock.Load())
-	buf, n, err := t.read()
-	l.waits.Store(0)
-	if n == 0 {
-		if err == nil {
-			err = errStale
-		}
+	buf, n, err := ended(l.await(t))
+	if err != nil {
 		l.waitVerdict()
 		return l.broken(t, err)
 	}

@@ -116,19 +116,13 @@ func ReadRequest(head []byte, r *Request) error {
 	if err := r.version(line[sp+1:]); err != nil {
 		return err
 	}
+	fields, err := readFields(rest, r.Fields)
+	if err != nil {
+		return err
+	}
+	r.Fields = fields
 	hosts := 0
-	for {
-		if line, rest = nextLine(rest); len(line) == 0 {
-			break
-		}
-		f, ok := readField(line)
-		if !ok {
-			return errField
-		}
-		if len(r.Fields) == maxFields {
-			return errFields
-		}
-		r.Fields = append(r.Fields, f)
+	for _, f := range fields {
 		switch f.Kind {
 		case Plain:
 		case Host:
@@ -152,6 +146,24 @@ func ReadRequest(head []byte, r *Request) error {
 		return errHosts
 	}
 	return r.settle()
+}
+
+// readFields reads the lines of a head up to its empty one, behind those that are there.
+func readFields(lines []byte, fields []Field) ([]Field, error) {
+	for {
+		var line []byte
+		if line, lines = nextLine(lines); len(line) == 0 {
+			return fields, nil
+		}
+		f, ok := readField(line)
+		if !ok {
+			return nil, errField
+		}
+		if len(fields) == maxFields {
+			return nil, errFields
+		}
+		fields = append(fields, f)
+	}
 }
 
 // version reads what stands behind the target.
@@ -284,23 +296,14 @@ func ReadResponse(head []byte, r *Response) error {
 		}
 		r.Reason = line[1:]
 	}
-	for {
-		if line, rest = nextLine(rest); len(line) == 0 {
-			break
-		}
-		f, ok := readField(line)
-		if !ok {
-			return errField
-		}
-		if len(r.Fields) == maxFields {
-			return errFields
-		}
-		r.Fields = append(r.Fields, f)
-		switch f.Kind {
-		case ContentLength, TransferEncoding, Connection:
-			if err := r.field(f); err != nil {
-				return err
-			}
+	fields, err := readFields(rest, r.Fields)
+	if err != nil {
+		return err
+	}
+	r.Fields = fields
+	for _, f := range fields {
+		if err := r.field(f); err != nil {
+			return err
 		}
 	}
 	return r.settle()
