@@ -2,15 +2,15 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/distribution/reference"
 	"github.com/docker/cli/cli/config"
 	"github.com/moby/moby/api/pkg/authconfig"
 	"github.com/moby/moby/api/types/registry"
+
+	"github.com/tealops/teal/internal/trust"
 )
 
 // helperTimeout bounds a credential helper, which is a program of somebody else's.
@@ -62,27 +62,10 @@ func readCredentials(dir, host string) (string, error) {
 	}
 	auth, err := file.GetAuthConfig(host)
 	if err != nil {
-		return "", fmt.Errorf("read registry credentials for %s from %s: %w", host, file.Filename, unsaid(err))
+		return "", fmt.Errorf("read registry credentials for %s from %s: %w", host, file.Filename, trust.HelperFailure(err))
 	}
 	return authconfig.Encode(registry.AuthConfig{
 		Username: auth.Username, Password: auth.Password, Auth: auth.Auth, ServerAddress: auth.ServerAddress,
 		IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken,
 	})
-}
-
-// unsaid is a helper's failure without what it printed when that may be the credentials
-// themselves: the error is shown, logged and kept in the journal. A plain message of a
-// helper stays, in part.
-func unsaid(err error) error {
-	const most = 300
-	said, printed, found := strings.Cut(err.Error(), ", out: `")
-	switch {
-	case !found:
-		return err
-	case strings.ContainsAny(printed, "{}\""):
-		return errors.New(said + "; what it printed is not repeated here, for it may hold the password")
-	case len(printed) > most:
-		printed = printed[:most] + "…`"
-	}
-	return fmt.Errorf("%s; it said %q", said, strings.TrimSuffix(printed, "`"))
 }

@@ -2,13 +2,13 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/tealops/teal/internal/trust"
 )
 
 // credentials are those of `docker login` for a registry, read at each call, so that
@@ -50,28 +50,11 @@ func readCredentials(dir, host string) (authn.Authenticator, error) {
 	}
 	a, err := file.GetAuthConfig(host)
 	if err != nil {
-		return nil, fmt.Errorf("read registry credentials for %s from %s: %w", host, file.Filename, unsaid(err))
+		return nil, fmt.Errorf("read registry credentials for %s from %s: %w", host, file.Filename, trust.HelperFailure(err))
 	}
 	found := authn.AuthConfig{Username: a.Username, Password: a.Password, Auth: a.Auth, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken}
 	if found == (authn.AuthConfig{}) {
 		return authn.Anonymous, nil
 	}
 	return authn.FromConfig(found), nil
-}
-
-// unsaid is a helper's failure without what it printed when that may be the credentials
-// themselves: the error is shown, logged and kept in the journal. A plain message of a
-// helper stays, in part.
-func unsaid(err error) error {
-	const most = 300
-	said, printed, found := strings.Cut(err.Error(), ", out: `")
-	switch {
-	case !found:
-		return err
-	case strings.ContainsAny(printed, "{}\""):
-		return errors.New(said + "; what it printed is not repeated here, for it may hold the password")
-	case len(printed) > most:
-		printed = printed[:most] + "…`"
-	}
-	return fmt.Errorf("%s; it said %q", said, strings.TrimSuffix(printed, "`"))
 }
