@@ -235,30 +235,16 @@ func outcome(t testing.TB, address string) string {
 func FuzzTargetBytes(f *testing.F) {
 	var answer []byte
 	var mu sync.Mutex
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
-					return
-				}
-				mu.Lock()
-				data := answer
-				mu.Unlock()
-				_, _ = c.Write(data)
-			}()
+	address := serveRaw(f, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
 		}
-	}()
-	p := newPair(f, l.Addr().String())
+		mu.Lock()
+		data := answer
+		mu.Unlock()
+		_, _ = c.Write(data)
+	})
+	p := newPair(f, address)
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\n\r\n5\r\nhello\r\n0\r\nSum: 7\r\n\r\n",

@@ -199,6 +199,29 @@ func blue(addresses ...string) map[vocab.Colour][]string {
 	return map[vocab.Colour][]string{vocab.Blue: addresses}
 }
 
+// serveRaw gives each connection to do, which need not close it, and returns the address.
+func serveRaw(t testing.TB, do func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				do(c)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // refused is an address that nobody listens on.
 func refused(t *testing.T) string {
 	t.Helper()
