@@ -177,6 +177,21 @@ func TestWhatChangesThingsIsSentOnce(t *testing.T) {
 	}
 }
 
+// A kept connection may end just as a request is sent on it, and nobody could tell
+// whether the app did what it was asked.
+func TestAKeptConnectionCarriesNothingThatChangesThings(t *testing.T) {
+	for _, c := range []struct{ method, body string }{{http.MethodPost, "x"}, {http.MethodPost, ""}, {http.MethodPut, "x"}, {http.MethodDelete, ""}, {http.MethodPatch, "x"}, {http.MethodGet, "x"}} {
+		f := start(t, nil)
+		at, requests := breaker(t, 1)
+		f.put("shop", config(1, vocab.Blue, blue(at)))
+		f.get("/") // leaves a connection that breaks with its next request
+		resp, _ := f.do(f.request(c.method, "/", strings.NewReader(c.body)))
+		if n := requests.Load(); resp.StatusCode != http.StatusOK || n != 2 {
+			t.Errorf("%s %q: %s, and the app was asked %d times", c.method, c.body, resp.Status, n)
+		}
+	}
+}
+
 // An app may close a kept connection at any moment, without word. Nothing may be lost.
 func TestNoRequestIsLostWhenTheAppClosesIdleConnections(t *testing.T) {
 	f := start(t, nil)

@@ -117,12 +117,16 @@ func TestTheEndWaitsForNobodyWhoDials(t *testing.T) {
 	f.put("shop", config(1, vocab.Blue, blue(to)))
 	door := f.Proxy.front
 	l := door.line(mustDial(t, f.addr))
-	l.mu.Lock()
-	l.gone = true
-	l.mu.Unlock()
-	r := &replica{address: to}
-	if c, err := l.connect(r, true, true); err == nil {
-		t.Errorf("got a connection %v", c)
+	for what, set := range map[string]*bool{"the proxy leaves": &l.gone, "the colour is drained": &l.cut} {
+		l.mu.Lock()
+		*set = true
+		l.mu.Unlock()
+		if c, err := l.connect(&replica{address: to}, true, true); err == nil {
+			t.Errorf("%s: got a connection %v", what, c)
+		}
+		l.mu.Lock()
+		*set = false
+		l.mu.Unlock()
 	}
 	if n := len(asked()); n != 0 {
 		t.Errorf("asked %d times", n)

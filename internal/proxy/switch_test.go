@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tealops/teal/internal/proxy/h1"
 	"github.com/tealops/teal/internal/vocab"
 )
 
@@ -144,8 +146,39 @@ func TestSwitchUnderLoad(t *testing.T) {
 }
 
 // TestChoiceIsCountedBeforeItIsMade drives the choice itself as hard as it goes: once
-// the table is replaced and nobody is counted in, nobody may come in.
+// the table is replaced and nobody is counted in, nobody may come in. Each path has its
+// own choice.
 func TestChoiceIsCountedBeforeItIsMade(t *testing.T) {
+	t.Run("general", func(t *testing.T) {
+		choiceIsCounted(t, func(p *Proxy) func() (*generation, error) {
+			req, err := http.NewRequest(http.MethodGet, "http://a.test/", nil)
+			return func() (*generation, error) {
+				if err != nil {
+					return nil, err
+				}
+				f, err := p.choose(req, "id")
+				if err != nil {
+					return nil, err
+				}
+				return f.gen, nil
+			}
+		})
+	})
+	t.Run("fast", func(t *testing.T) {
+		choiceIsCounted(t, func(p *Proxy) func() (*generation, error) {
+			l := &line{front: newFrontDoor(p, new(connections)), proxy: p, desk: new(desk)}
+			err := h1.ReadRequest([]byte(ask), &l.req)
+			return func() (*generation, error) {
+				if err == nil && !l.choose() {
+					err = errors.New("not chosen")
+				}
+				return l.now.gen, err
+			}
+		})
+	})
+}
+
+func choiceIsCounted(t *testing.T, chooser func(*Proxy) func() (*generation, error)) {
 	p, err := New(Options{StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -166,11 +199,7 @@ func TestChoiceIsCountedBeforeItIsMade(t *testing.T) {
 	stop := make(chan struct{})
 	for range threads {
 		all.Go(func() {
-			req, err := http.NewRequest(http.MethodGet, "http://a.test/", nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
+			choose := chooser(p)
 			for {
 				select {
 				case <-stop:
@@ -178,21 +207,21 @@ func TestChoiceIsCountedBeforeItIsMade(t *testing.T) {
 				default:
 				}
 				ended := over.Load()
-				fl, err := p.choose(req, "id")
+				gen, err := choose()
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if fl.gen.config.Generation <= ended {
-					t.Errorf("chose generation %d after %d had ended", fl.gen.config.Generation, ended)
+				if gen.config.Generation <= ended {
+					t.Errorf("chose generation %d after %d had ended", gen.config.Generation, ended)
 					return
 				}
 				// It is counted in, so the Put that ends its generation is waiting for it.
-				if fl.gen.config.Generation <= over.Load() {
-					t.Errorf("generation %d ended with this request on it", fl.gen.config.Generation)
+				if gen.config.Generation <= over.Load() {
+					t.Errorf("generation %d ended with this request on it", gen.config.Generation)
 					return
 				}
-				fl.gen.leave()
+				gen.leave()
 			}
 		})
 	}
@@ -233,6 +262,36 @@ func TestALateChoiceIsMadeAnew(t *testing.T) {
 	}
 	if g.headless.Load() != 0 || g.live.counters.inFlight.Load() != 0 {
 		t.Errorf("the late one stays counted in: %d, %d", g.headless.Load(), g.live.counters.inFlight.Load())
+	}
+}
+
+// What still runs at a switch leaves no connection to the old colour behind.
+func TestNothingIsKeptOfAnOldColour(t *testing.T) {
+	f := start(t, nil)
+	come, leave := make(chan bool), make(chan bool)
+	slow := target(t, func(w http.ResponseWriter, r *http.Request) {
+		come <- true
+		<-leave
+	})
+	f.put("shop", config(1, vocab.Blue, blue(slow)))
+	old := f.Proxy.table.Load().apps["shop"].live
+	conn := f.dial()
+	if _, err := io.WriteString(conn, ask); err != nil {
+		t.Fatal(err)
+	}
+	<-come
+	both := config(2, vocab.Green, map[vocab.Colour][]string{vocab.Blue: {slow}, vocab.Green: {target(t, says("green"))}})
+	f.put("shop", both)
+	leave <- true
+	if got := answersTo(t, conn, "GET", 1); got[0] != "200 " {
+		t.Errorf("%q", got)
+	}
+	f.settled("shop", vocab.Blue, 0)
+	pool := &old.services["web"].replicas[0].pool
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	if len(pool.idle) != 0 {
+		t.Errorf("%d connections are kept", len(pool.idle))
 	}
 }
 
